@@ -1,0 +1,70 @@
+# The two commands are `make serve` and `make test`. Everything is installed into this folder
+# (.venv*, tests/node/node_modules), from locks with hashes, and nothing outside it is touched.
+
+# The first Python on the path that is new enough; `make PYTHON=python3.13 serve` takes another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+OLD_SDK := .venv-openai-1.40
+
+.PHONY: serve test check pytest bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make serve   set up what is missing and serve on http://127.0.0.1:8000/v1 (ARGS=... for options)"
+	@echo "make test    set up what is missing and run every check and test"
+	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
+	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
+	@echo "make lock    pin the dependencies anew"
+	@echo "make clean   remove what was set up"
+
+serve: .venv/serve
+	@exec $(BIN)/assistd serve $(ARGS)
+
+test: check pytest
+
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+
+pytest: .venv/test $(OLD_SDK)/ready tests/node/node_modules/ready
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.venv/python:
+	@test -n "$(PYTHON)" || { echo "assistd needs Python 3.11 or newer on the path."; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/serve: requirements/serve.txt pyproject.toml | .venv/python
+	@$(PIP) --require-hashes -r requirements/serve.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test: requirements/test.txt .venv/serve
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# The official SDK as of August 2024 wants an older httpx, so it lives in an environment of its own.
+$(OLD_SDK)/ready: tests/locks/openai-1.40.txt | .venv/python
+	@$(PYTHON) -m venv $(OLD_SDK)
+	@$(OLD_SDK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+tests/node/node_modules/ready: tests/node/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests of the Node SDK need Node.js 20 or newer with npm on the path."; exit 1; }
+	@npm ci --prefix tests/node --no-audit --no-fund --silent
+	@touch $@
+
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-annotate --custom-compile-command 'make lock' --quiet
+lock:
+	$(LOCK) pyproject.toml --group build -o requirements/serve.txt
+	$(LOCK) pyproject.toml --group test --group bench -c requirements/serve.txt -o requirements/test.txt
+	$(LOCK) tests/locks/openai-1.40.in -o tests/locks/openai-1.40.txt
+
+clean:
+	rm -rf .venv $(OLD_SDK) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

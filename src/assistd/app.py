@@ -1,0 +1,270 @@
+"""The composition root: settings become a database, models, rooms, routes and a worker.
+
+Nothing else in the program knows how the parts are put together, and no part
+finds another except by being handed it here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from assistd.assistants import routes as assistants
+from assistd.db import migrate
+from assistd.db.embedded import embedded_postgres
+from assistd.db.listener import Listener
+from assistd.db.pool import Connection, Database, open_pool
+from assistd.jobs import store as jobs
+from assistd.jobs.worker import Worker
+from assistd.llm.constrained import ConstrainedModel
+from assistd.llm.protocol import Model
+from assistd.llm.routing import Route as ModelRoute
+from assistd.llm.routing import Routing, load_routes, single_route
+from assistd.llm.upstream import Upstream, open_upstream
+from assistd.models.routes import Models
+from assistd.runs import retention, store, stream
+from assistd.runs.executor import Executor, ModelFinder
+from assistd.runs.routes import Runs
+from assistd.runs.stream import EventLog, Streams
+from assistd.settings import PREFIX, Settings
+from assistd.threads import routes as threads
+from assistd.web import endpoint, keys
+from assistd.web.auth import StoredKeys
+from assistd.web.endpoint import Door
+
+log = structlog.get_logger("assistd")
+
+# The base URL that stands for the scripted model, which this process then serves itself.
+SCRIPTED = "scripted:"
+
+
+class StartRefused(Exception):
+    """assistd will not start like this; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running node: its HTTP application and its worker."""
+
+    http: ASGIApp
+    worker: Worker
+    streams: Streams
+    event_log: EventLog
+
+
+# --- what a node stands on
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[str]:
+    """Yield the DSN of a database whose schema fits. The embedded one is started and migrated on the way.
+
+    Raises SchemaMismatch where a database of the user's own is older or newer than this program.
+    """
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_url or await stack.enter_async_context(embedded_postgres(settings.data_dir))
+        async with _connection(dsn) as conn:
+            if not settings.database_url:
+                await migrate.migrate(conn)
+            await migrate.check(conn)
+        yield dsn
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, migrated: bool = False) -> AsyncIterator[Connection]:
+    """Yield one connection to the database, for a command; with `migrated`, only if its schema fits."""
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_url or await stack.enter_async_context(embedded_postgres(settings.data_dir))
+        conn = await stack.enter_async_context(_connection(dsn))
+        if migrated:
+            if not settings.database_url:
+                await migrate.migrate(conn)
+            await migrate.check(conn)
+        yield conn
+
+
+@asynccontextmanager
+async def open_routing(settings: Settings) -> AsyncIterator[Routing]:
+    """Yield the model routes: of the routes' file, of the one base URL, or of the local model, which is started."""
+    async with AsyncExitStack() as stack:
+        if settings.models_file:
+            yield Routing(load_routes(Path(settings.models_file), os.environ))
+        elif settings.model_base_url == SCRIPTED:
+            from assistd.llm.scripted import scripted_model
+
+            scripted = await stack.enter_async_context(scripted_model())
+            yield Routing([single_route(scripted.base_url, context_length=settings.model_context_length)])
+        elif settings.model_base_url:
+            yield Routing(
+                [single_route(settings.model_base_url, settings.model_api_key, settings.model_context_length)]
+            )
+        else:
+            from assistd.llm.local import LocalModel
+
+            local = await stack.enter_async_context(LocalModel.open(settings.data_dir, settings.local_model))
+            yield Routing([local.route()])
+
+
+def model_finder(routing: Routing, upstream: Upstream) -> ModelFinder:
+    """Return the function that finds a model by the name a client uses."""
+
+    def find(name: str) -> Model | None:
+        route = routing.find(name)
+        if route is None:
+            return None
+        model = upstream.model(route, name)
+        return ConstrainedModel(model) if route.tools == "constrained" else model
+
+    return find
+
+
+@contextmanager
+def routes_for_children(settings: Settings, routing: Routing) -> Iterator[dict[str, str]]:
+    """Yield the settings by which other processes use this one's models: what was started here, they share."""
+    if settings.models_file or settings.model_base_url not in ("", SCRIPTED):
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="assistd-") as folder:
+        file = Path(folder) / "models.toml"
+        file.write_text("".join(_as_toml(route) for route in routing), "utf-8")
+        yield {PREFIX + "MODELS_FILE": str(file)}
+
+
+def _as_toml(route: ModelRoute) -> str:
+    values = {
+        "names": list(route.patterns),
+        "base_url": route.base_url,
+        "context_length": route.context_for(""),
+        "tools": route.tools,
+        "images": route.images,
+        "json_schema": route.json_schema,
+        "usage": route.usage,
+        "reasoning_effort": route.reasoning_effort,
+        "max_tokens_field": route.max_tokens_field,
+    }
+    # JSON's texts, numbers, lists and booleans are TOML's too.
+    return "[[routes]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+# --- the node
+
+
+@asynccontextmanager
+async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIterator[Node]:
+    """Yield a node that works: its worker runs, its log is written, its listener hears the other nodes."""
+    async with AsyncExitStack() as stack:
+        db = Database(await open_pool(dsn, settings.database_pool))
+        stack.push_async_callback(db.close)
+        listener = await stack.enter_async_context(Listener(dsn))
+        upstream = await stack.enter_async_context(open_upstream())
+        event_log = EventLog(db)
+        streams = Streams(event_log)
+        executor = Executor(db, streams, model_finder(routing, upstream))
+        worker = Worker(
+            db,
+            {store.JOB: executor.handle},
+            capacity=settings.run_concurrency,
+            lease=timedelta(seconds=settings.lease_seconds),
+        )
+        keyring = StoredKeys(db)
+        await _listen(listener, worker, executor, streams, keyring)
+        paths = [
+            *Runs(db, worker, streams, settings.run_expires_seconds).paths(),
+            *threads.paths(db),
+            *assistants.paths(db),
+            *Models(routing, upstream).paths(),
+        ]
+        # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
+        paths.sort(key=lambda path: path.template != "/threads/runs")
+        http = _http([*endpoint.routes(paths, Door(keyring, settings.max_body_bytes)), *_health(db)])
+        for task in (event_log.run(), worker.run(), retention.keep_pruning(db, settings.event_retention_seconds)):
+            stack.push_async_callback(_cancel, asyncio.create_task(task))
+        try:
+            yield Node(http, worker, streams, event_log)
+        finally:
+            await worker.stop()
+            streams.close()
+            await event_log.flush()
+
+
+async def _listen(
+    listener: Listener, worker: Worker, executor: Executor, streams: Streams, keyring: StoredKeys
+) -> None:
+    """Connect what other processes say with those whom it concerns."""
+    await listener.listen(jobs.CHANNEL, lambda _: worker.wake())
+    await listener.listen(store.CANCEL_CHANNEL, executor.interrupt)
+    await listener.listen(stream.EVENTS_CHANNEL, streams.nudge)
+    await listener.listen(stream.FOLLOW_CHANNEL, streams.log.asked_for)
+    await listener.listen(keys.CHANNEL, lambda _: keyring.forget())
+    for catch_up in (worker.wake, executor.interrupt_all, streams.nudge_all, keyring.forget):
+        listener.on_reconnect(catch_up)
+
+
+def _http(routes: list[Route]) -> ASGIApp:
+    return Router(routes, redirect_slashes=False, default=endpoint.not_found)
+
+
+def _health(db: Database) -> list[Route]:
+    async def alive(request: HttpRequest) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: HttpRequest) -> Response:
+        try:
+            async with asyncio.timeout(2), db.acquire() as conn:
+                await conn.fetchval("SELECT 1")
+        except Exception as fault:
+            return JSONResponse({"status": "unavailable", "database": str(fault)}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    return [Route("/healthz", alive), Route("/readyz", ready)]
+
+
+async def check_door(settings: Settings, dsn: str) -> None:
+    """Refuse to open a door to the network that has no lock. Says so where the door is open on loopback."""
+    async with _connection(dsn) as conn:
+        if await keys.any_created(conn):
+            return
+    if not is_loopback(settings.host):
+        raise StartRefused(
+            f"Refusing to listen on {settings.host} while no API key exists: anybody could use this server. "
+            "Create one with `assistd keys create NAME`, or listen on 127.0.0.1."
+        )
+    log.warning("no API key was created yet: any key is let in, from this machine only")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+@asynccontextmanager
+async def _connection(dsn: str) -> AsyncIterator[Connection]:
+    pool = await open_pool(dsn, 1)
+    try:
+        async with pool.acquire() as conn:
+            yield conn
+    finally:
+        await pool.close()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,104 @@
+"""The assistants' table. Every function takes the caller's connection and leaves the transaction to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assistd import errors, ids
+from assistd.assistants.wire import Assistant, CreateAssistant, ModifyAssistant
+from assistd.db import sql
+from assistd.web.paging import fetch_page
+from assistd.web.tools import normalize_format, normalize_resources, normalize_tools, with_defaults_for
+from assistd.web.wire import Deleted, ListOf, Page, page_of, to_json
+
+SQL = sql.load(__package__)
+
+
+async def create(conn: Any, project_id: str, new: CreateAssistant) -> Assistant:
+    """Add an assistant with the service's defaults filled in."""
+    tools = normalize_tools(new.tools or [])
+    row = await conn.fetchrow(
+        SQL["create"],
+        ids.new("asst_"),
+        project_id,
+        new.name,
+        new.description,
+        new.model,
+        new.instructions,
+        to_json(tools),
+        to_json(with_defaults_for(tools, normalize_resources(new.tool_resources))),
+        to_json(new.metadata or {}),
+        1.0 if new.temperature is None else new.temperature,
+        1.0 if new.top_p is None else new.top_p,
+        to_json(normalize_format(new.response_format)),
+        new.reasoning_effort,
+    )
+    return _assistant(row)
+
+
+async def get(conn: Any, project_id: str, id: str) -> Assistant:
+    """Fetch an assistant. Raises APIError (404) where the project has none of this id."""
+    row = await conn.fetchrow(SQL["get"], id, project_id)
+    if row is None:
+        raise errors.not_found("assistant", id)
+    return _assistant(row)
+
+
+async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant) -> Assistant:
+    """Change what the request names; tools, metadata and each tool's resources are replaced as a whole."""
+    row = await conn.fetchrow(SQL["lock"], id, project_id)
+    if row is None:
+        raise errors.not_found("assistant", id)
+    tools = msgspec.json.decode(row["tools"]) if change.tools is None else normalize_tools(change.tools)
+    kept = msgspec.json.decode(row["tool_resources"])
+    resources = with_defaults_for(tools, {**kept, **normalize_resources(change.tool_resources)})
+    row = await conn.fetchrow(
+        SQL["modify"],
+        id,
+        project_id,
+        change.name,
+        change.description,
+        change.model,
+        change.instructions,
+        None if change.tools is None else to_json(tools),
+        to_json(resources),
+        None if change.metadata is None else to_json(change.metadata),
+        change.temperature,
+        change.top_p,
+        None if change.response_format is None else to_json(normalize_format(change.response_format)),
+        change.reasoning_effort,
+    )
+    return _assistant(row)
+
+
+async def delete(conn: Any, project_id: str, id: str) -> Deleted:
+    """Remove an assistant; its runs keep their copies of what they need."""
+    if await conn.fetchval(SQL["delete"], id, project_id) is None:
+        raise errors.not_found("assistant", id)
+    return Deleted(id, "assistant.deleted")
+
+
+async def list_page(conn: Any, project_id: str, page: Page) -> ListOf[Assistant]:
+    """List the project's assistants by insertion order."""
+    rows = await fetch_page(conn, SQL, "list", "assistant", project_id, page)
+    return page_of([_assistant(row) for row in rows], page)
+
+
+def _assistant(row: Any) -> Assistant:
+    return Assistant(
+        id=row["id"],
+        created_at=row["created_at"],
+        name=row["name"],
+        description=row["description"],
+        model=row["model"],
+        instructions=row["instructions"],
+        tools=row["tools"],
+        top_p=row["top_p"],
+        temperature=row["temperature"],
+        reasoning_effort=row["reasoning_effort"],
+        tool_resources=row["tool_resources"],
+        metadata=row["metadata"],
+        response_format=row["response_format"],
+    )

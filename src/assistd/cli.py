@@ -1,0 +1,214 @@
+"""The command line: serve, worker, migrate, keys, models, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from assistd import __version__, app, serving, settings, telemetry
+from assistd.db import migrate
+from assistd.db.embedded import EmbeddedError
+from assistd.db.pool import is_away
+from assistd.llm.routing import RoutingError
+from assistd.server import PortTaken
+from assistd.settings import Settings, SettingsError
+from assistd.web import keys
+
+# What a user can mend: told in a sentence, without a stack trace.
+_PLAIN_FAULTS = (
+    app.StartRefused,
+    EmbeddedError,
+    migrate.SchemaMismatch,
+    migrate.UnsuitableServer,
+    PortTaken,
+    RoutingError,
+    SettingsError,
+)
+
+_DESCRIPTION = """\
+assistd serves the Assistants API (assistants, threads, messages, runs) on your own machine.
+
+Without any setting it runs its own PostgreSQL and a small local model. Settings are environment
+variables (ASSISTD_PORT, ASSISTD_MODEL_BASE_URL, ...) or lines of assistd.toml; see docs/reference/settings.md."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, 1 for a fault told in a sentence, 2 for a wrong call."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = settings.load(**{name: getattr(arguments, name, None) for name in ("host", "port", "log_level")})
+        telemetry.configure(config.log_level, config.log_format)
+        return _run(arguments.run(config, arguments))
+    except _PLAIN_FAULTS as fault:
+        print(f"assistd: {fault}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("assistd: interrupted", file=sys.stderr)
+    except Exception as fault:
+        if not is_away(fault) and not isinstance(fault, asyncpg.PostgresError):
+            raise
+        print(f"assistd: the database cannot be used: {fault}", file=sys.stderr)
+    return 1
+
+
+def _run(command: Coroutine[Any, Any, int]) -> int:
+    try:
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:  # Windows has none
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(command)
+
+
+# --- the commands
+
+
+async def _serve(config: Settings, arguments: argparse.Namespace) -> int:
+    return await serving.serve(config, processes=arguments.workers, shared_port=arguments.shared_port)
+
+
+async def _worker(config: Settings, arguments: argparse.Namespace) -> int:
+    return await serving.work(config)
+
+
+async def _migrate(config: Settings, arguments: argparse.Namespace) -> int:
+    async with app.connect(config) as conn:
+        for migration in (await migrate.status(conn)).pending:
+            print(f"pending: {migration.version:04} {migration.name}")
+        if arguments.dry_run:
+            return 0
+        await migrate.migrate(conn)
+        await migrate.check(conn)
+    print("The schema is up to date.")
+    return 0
+
+
+async def _create_key(config: Settings, arguments: argparse.Namespace) -> int:
+    async with app.connect(config, migrated=True) as conn, conn.transaction():
+        key = await keys.create(conn, arguments.name, arguments.project)
+    print(key)
+    print("This is the only time that the key is shown. Give it to clients as OPENAI_API_KEY.", file=sys.stderr)
+    return 0
+
+
+async def _list_keys(config: Settings, arguments: argparse.Namespace) -> int:
+    async with app.connect(config, migrated=True) as conn:
+        found = await keys.list_all(conn)
+    for key in found:
+        created = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d %H:%M")
+        state = "revoked" if key.revoked_at else "valid"
+        print(f"{key.id}  {key.hint:16}  {key.project:16}  {created}  {state:8}  {key.name}")
+    if not found:
+        print("No keys. While there are none, any key is let in from this machine.", file=sys.stderr)
+    return 0
+
+
+async def _revoke_key(config: Settings, arguments: argparse.Namespace) -> int:
+    async with app.connect(config, migrated=True) as conn:
+        if await keys.revoke(conn, arguments.id):
+            print(f"{arguments.id} is revoked.")
+            return 0
+    print(f"assistd: there is no valid key {arguments.id}.", file=sys.stderr)
+    return 1
+
+
+async def _pull(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.llm import store as model_store
+
+    pulled = await model_store.pull(config.data_dir, arguments.source, sha256=arguments.sha256)
+    print(f"{pulled.name} is ready; `assistd serve` uses it from now on.")
+    return 0
+
+
+async def _list_models(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.llm import store as model_store
+
+    found = model_store.list_models(config.data_dir)
+    for model in found:
+        print(f"{model.name:48}  {model.size / 1e6:9.1f} MB  {model.source}")
+    if not found:
+        print("No model was pulled yet; `assistd serve` fetches a small one.", file=sys.stderr)
+    return 0
+
+
+async def _remove_model(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.llm import store as model_store
+
+    model_store.remove(config.data_dir, arguments.name)
+    print(f"{arguments.name} is removed.")
+    return 0
+
+
+async def _doctor(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.doctor import examine
+
+    return await examine(config)
+
+
+# --- how they are called
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "assistd", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"assistd {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    serve = commands.add_parser("serve", help="serve the API and execute runs")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default 8000; 0 takes a free one)")
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the port (default 1)")
+    serve.add_argument("--log-level", help="debug, info, warning or error (default info)")
+    serve.add_argument("--shared-port", action="store_true", help=argparse.SUPPRESS)
+    serve.set_defaults(run=_serve)
+
+    worker = commands.add_parser("worker", help="only execute runs, for a server elsewhere on the same database")
+    worker.add_argument("--log-level", help="debug, info, warning or error (default info)")
+    worker.set_defaults(run=_worker)
+
+    migrating = commands.add_parser("migrate", help="bring the database's schema up to date")
+    migrating.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    migrating.set_defaults(run=_migrate)
+
+    _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
+    _add_models(commands.add_parser("models", help="pull, list and remove models for the local model server"))
+
+    doctor = commands.add_parser("doctor", help="examine this installation and say what is amiss")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key and show it, once")
+    create.add_argument("name", help="what the key is for")
+    create.add_argument("--project", default="default", help="the project it opens; made if it is new")
+    create.set_defaults(run=_create_key)
+    actions.add_parser("list", help="list all keys").set_defaults(run=_list_keys)
+    revoke = actions.add_parser("revoke", help="make a key void")
+    revoke.add_argument("id", help="the key's id, as `keys list` shows it")
+    revoke.set_defaults(run=_revoke_key)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    pull = actions.add_parser("pull", help="fetch a model in GGUF form")
+    pull.add_argument("source", metavar="NAME|URL|FILE", help="owner/repo/file.gguf of a hub, an address, or a file")
+    pull.add_argument("--sha256", help="what the file's SHA-256 must be")
+    pull.set_defaults(run=_pull)
+    actions.add_parser("list", help="list what was pulled").set_defaults(run=_list_models)
+    remove = actions.add_parser("remove", help="delete a pulled model")
+    remove.add_argument("name", help="the model's name, as `models list` shows it")
+    remove.set_defaults(run=_remove_model)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

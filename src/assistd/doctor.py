@@ -1,0 +1,144 @@
+"""`assistd doctor`: examine an installation and say, for whatever is amiss, what would mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from assistd import __version__, app
+from assistd.db import migrate
+from assistd.llm.routing import Route, Routing, load_routes, single_route
+from assistd.server import PortTaken, reserve
+from assistd.settings import Settings
+from assistd.web import keys
+
+
+class Amiss(Exception):
+    """A check found something; the message says what, and what would mend it."""
+
+
+Check = Callable[[Settings], Awaitable[str]]
+
+
+async def examine(settings: Settings) -> int:
+    """Run all checks and print their findings. Returns 1 if something is amiss, else 0."""
+    checks: dict[str, Check] = {
+        "program": _program,
+        "data folder": _data_folder,
+        "database": _database,
+        "door": _door,
+        "port": _port,
+        "models": _models,
+    }
+    amiss = 0
+    for name, check in checks.items():
+        try:
+            print(f"ok     {name}: {await check(settings)}")
+        except Exception as fault:  # whatever a check runs into is its finding
+            amiss += 1
+            print(f"AMISS  {name}: {fault}")
+    print("Everything is in order." if not amiss else f"{amiss} of {len(checks)} checks found something.")
+    return 1 if amiss else 0
+
+
+async def _program(settings: Settings) -> str:
+    return f"assistd {__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+
+
+async def _data_folder(settings: Settings) -> str:
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"assistd")
+    except OSError as fault:
+        raise Amiss(
+            f"{folder} cannot be written: {fault.strerror}. Mend its rights or set ASSISTD_DATA_DIR."
+        ) from fault
+    return str(folder)
+
+
+async def _database(settings: Settings) -> str:
+    async with app.connect(settings, migrated=True) as conn:
+        server = await conn.fetchval("SHOW server_version")
+        vector = await conn.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        status = await migrate.status(conn)
+    kind = "at ASSISTD_DATABASE_URL" if settings.database_url else "embedded"
+    return f"PostgreSQL {server} ({kind}), pgvector {vector}, schema {len(status.applied):04}"
+
+
+async def _door(settings: Settings) -> str:
+    async with app.connect(settings, migrated=True) as conn:
+        valid = [key for key in await keys.list_all(conn) if key.revoked_at is None]
+        created = await keys.any_created(conn)
+    if created:
+        return f"{len(valid)} valid API keys"
+    if not app.is_loopback(settings.host):
+        raise Amiss(f"no API key exists, so serve refuses {settings.host}; run `assistd keys create NAME`")
+    return "no API key exists: any key is let in, from this machine only"
+
+
+async def _port(settings: Settings) -> str:
+    try:
+        with reserve(settings.host, settings.port):
+            return f"{settings.host}:{settings.port} is free"
+    except PortTaken as fault:
+        if await _answers(f"http://{settings.host}:{settings.port}/healthz"):
+            return f"assistd is serving on {settings.host}:{settings.port}"
+        raise Amiss(str(fault)) from fault
+
+
+async def _models(settings: Settings) -> str:
+    if settings.models_file:
+        routing = Routing(load_routes(Path(settings.models_file), os.environ))
+    elif settings.model_base_url == app.SCRIPTED:
+        return "the scripted model"
+    elif settings.model_base_url:
+        routing = Routing(
+            [single_route(settings.model_base_url, settings.model_api_key, settings.model_context_length)]
+        )
+    else:
+        return _local_model(settings)
+    return "; ".join(await asyncio.gather(*(_reach(route) for route in routing)))
+
+
+def _local_model(settings: Settings) -> str:
+    from assistd.llm import store
+
+    pulled = store.list_models(settings.data_dir)
+    chosen = settings.local_model or (pulled[-1].name if pulled else "")
+    return f"local model {chosen}" if chosen else "local model SmolLM2-135M, fetched at the first start"
+
+
+async def _reach(route: Route) -> str:
+    """Ask a route's server for its models: any answer shows that it is there, and most that the key is right."""
+    timeout = aiohttp.ClientTimeout(total=10)
+    names = ", ".join(route.patterns)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(route.url("models"), headers=route.request_headers()) as answer,
+        ):
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError) as fault:
+        raise Amiss(f"{route.host}, the route for {names}, does not answer: {fault}") from fault
+    if status in (401, 403):
+        raise Amiss(f"{route.host}, the route for {names}, refuses the key (status {status})")
+    return f"{route.host} answers for {names}"
+
+
+async def _answers(url: str) -> bool:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        try:
+            async with session.get(url) as answer:
+                body: Any = await answer.json()
+                return bool(body.get("status") == "ok")
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return False

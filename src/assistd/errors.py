@@ -1,0 +1,163 @@
+"""The one kind of error a client sees, and the texts clients match on.
+
+Every refusal is an `APIError`; the door (`web`) turns it into the envelope
+`{"error": {"message", "type", "param", "code"}}`. Texts and codes are those of
+the original service, because client code compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class APIError(Exception):
+    """A request that cannot be served: HTTP status, text, and what it is about."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        type: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = headers or {}
+
+
+# --- 404: things that are not there, or belong to another project
+
+
+def not_found(noun: str, id: str) -> APIError:
+    """`noun` is how the service calls the object: assistant, thread, message, run, run step."""
+    return APIError(f"No {noun} found with id '{id}'.", status=404)
+
+
+def unknown_url(method: str, path: str) -> APIError:
+    return APIError(f"Invalid URL ({method} {path})", status=404)
+
+
+def wrong_method(method: str, path: str, allowed: Sequence[str]) -> APIError:
+    return APIError(
+        f"Not allowed to {method} on {path}.",
+        status=405,
+        code="method_not_supported",
+        headers={"allow": ", ".join(sorted(allowed))},
+    )
+
+
+def no_such_model(name: str) -> APIError:
+    return APIError(f"The model '{name}' does not exist", status=404, param="model", code="model_not_found")
+
+
+# --- 401 and the version header
+
+
+def no_api_key() -> APIError:
+    return APIError(
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+        "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing "
+        "the API from your browser and are prompted for a username and password. You can obtain an API key from "
+        "https://platform.openai.com/account/api-keys.",
+        status=401,
+    )
+
+
+def wrong_api_key(key: str) -> APIError:
+    masked = key if len(key) < 12 else f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
+    return APIError(
+        f"Incorrect API key provided: {masked}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        status=401,
+        code="invalid_api_key",
+    )
+
+
+def no_beta_header() -> APIError:
+    return APIError(
+        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting the "
+        "header 'OpenAI-Beta: assistants=v2'.",
+        code="invalid_beta",
+    )
+
+
+def v1_not_served() -> APIError:
+    return APIError(
+        "The v1 Assistants API has been deprecated. Please try again by setting the header "
+        "'OpenAI-Beta: assistants=v2'.",
+        code="invalid_beta",
+    )
+
+
+# --- 400: the request as a whole
+
+
+def wrong_id(param: str, value: str, prefix: str) -> APIError:
+    return APIError(
+        f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'.", param=param, code="invalid_value"
+    )
+
+
+def broken_json(detail: str) -> APIError:
+    return APIError(f"We could not parse the JSON body of your request: {detail}")
+
+
+def body_too_large(limit: int) -> APIError:
+    return APIError(f"The request body is too large: at most {limit} bytes are accepted.", status=413)
+
+
+# --- 400: the state of a thread or run does not allow it
+
+
+def thread_is_busy_for_messages(thread_id: str, run_id: str) -> APIError:
+    return APIError(f"Can't add messages to {thread_id} while a run {run_id} is active.")
+
+
+def thread_has_active_run(thread_id: str, run_id: str) -> APIError:
+    return APIError(f"Thread {thread_id} already has an active run {run_id}.")
+
+
+def nothing_to_run() -> APIError:
+    return APIError(
+        "Run creation requires a Thread with a user message or an assistant with instructions.", code="invalid_thread"
+    )
+
+
+def takes_no_outputs(status: str) -> APIError:
+    return APIError(f'Runs in status "{status}" do not accept tool outputs.')
+
+
+def wrong_outputs(expected: Sequence[str], got: Sequence[str]) -> APIError:
+    return APIError(f"Expected tool outputs for call_ids {list(expected)}, got {list(got)}")
+
+
+def cannot_cancel(status: str) -> APIError:
+    return APIError(f"Cannot cancel run with status '{status}'.")
+
+
+def cannot_update(status: str) -> APIError:
+    return APIError(f"Cannot update run with status '{status}'.")
+
+
+# --- 5xx
+
+
+def internal(request_id: str) -> APIError:
+    return APIError(
+        "The server had an error processing your request. Sorry about that! You can retry your request, or contact "
+        "us through our help center at help.openai.com if you keep seeing this error. (Please include the request "
+        f"ID {request_id} in your email.)",
+        status=500,
+        type="server_error",
+    )
+
+
+def overloaded(reason: str) -> APIError:
+    return APIError(reason, status=503, type="server_error", headers={"retry-after": "1"})

@@ -1,0 +1,39 @@
+-- name: enqueue
+-- A job that waits already is made ready; one that is being worked on stays with its worker.
+INSERT INTO jobs (kind, key) VALUES ($1, $2)
+ON CONFLICT (kind, key) DO UPDATE SET due = LEAST(jobs.due, now()) WHERE jobs.worker IS NULL
+
+-- name: enqueue_claimed
+-- The process that enqueues also takes the job: no other needs to wake up for it.
+INSERT INTO jobs (kind, key, due, attempt, worker) VALUES ($1, $2, now() + $3::interval, 1, $4)
+ON CONFLICT (kind, key) DO UPDATE
+SET due = EXCLUDED.due, attempt = jobs.attempt + 1, worker = EXCLUDED.worker WHERE jobs.worker IS NULL
+RETURNING attempt
+
+-- name: wake
+SELECT pg_notify('assistd_jobs', $1)
+
+-- name: claim
+UPDATE jobs SET due = now() + $2::interval, attempt = attempt + 1, worker = $3
+WHERE (kind, key) IN (
+    SELECT kind, key FROM jobs WHERE due <= now() AND kind = ANY ($1::text[])
+    ORDER BY due LIMIT $4 FOR UPDATE SKIP LOCKED
+)
+RETURNING kind, key, attempt
+
+-- name: next_due
+-- Seconds until the next job of these kinds is ready; null where none is kept.
+SELECT extract(epoch FROM min(due) - now())::float8 FROM jobs WHERE kind = ANY ($1::text[])
+
+-- name: heartbeat
+-- Returns the jobs still held: one that is missing was taken over.
+UPDATE jobs SET due = now() + $4::interval
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS held (kind, key, attempt)
+WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt
+RETURNING jobs.kind, jobs.key, jobs.attempt
+
+-- name: release
+UPDATE jobs SET due = now() + $4::interval, worker = NULL WHERE kind = $1 AND key = $2 AND attempt = $3
+
+-- name: drop
+DELETE FROM jobs WHERE kind = $1 AND key = ANY ($2::text[])

@@ -1,0 +1,68 @@
+"""The queue's table. Every function takes the caller's connection and leaves the transaction to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from assistd.db import sql
+
+SQL = sql.load(__package__)
+
+CHANNEL = "assistd_jobs"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A claimed piece of work. `attempt` counts the claims: writes about the job name it, so a stale one fails."""
+
+    kind: str
+    key: str
+    attempt: int
+
+
+async def enqueue(conn: Any, kind: str, key: str) -> None:
+    """Queue a job and wake the workers when the transaction commits. One that is queued already is made ready."""
+    await conn.execute(SQL["enqueue"], kind, key)
+    await conn.execute(SQL["wake"], kind)
+
+
+async def enqueue_claimed(conn: Any, kind: str, key: str, worker: str, lease: timedelta) -> Job | None:
+    """Queue a job, or take one that waits, for this worker to start once the transaction has committed.
+
+    Returns None where another worker has the job.
+    """
+    attempt = await conn.fetchval(SQL["enqueue_claimed"], kind, key, lease, worker)
+    return None if attempt is None else Job(kind, key, attempt)
+
+
+async def claim(conn: Any, kinds: Sequence[str], worker: str, lease: timedelta, limit: int) -> list[Job]:
+    """Take up to `limit` ready jobs, the longest due first."""
+    return [Job(*row) for row in await conn.fetch(SQL["claim"], kinds, lease, worker, limit)]
+
+
+async def next_due(conn: Any, kinds: Sequence[str]) -> float | None:
+    """Return the seconds until the next job is ready, or None while the queue is empty."""
+    seconds: float | None = await conn.fetchval(SQL["next_due"], kinds)
+    return seconds
+
+
+async def heartbeat(conn: Any, held: Sequence[Job], lease: timedelta) -> set[Job]:
+    """Extend the lease of the held jobs. Returns those still held."""
+    rows = await conn.fetch(
+        SQL["heartbeat"], [j.kind for j in held], [j.key for j in held], [j.attempt for j in held], lease
+    )
+    return {Job(*row) for row in rows}
+
+
+async def release(conn: Any, job: Job, delay: timedelta = timedelta()) -> None:
+    """Give a job back to the queue, to be ready after a delay."""
+    await conn.execute(SQL["release"], job.kind, job.key, job.attempt, delay)
+    await conn.execute(SQL["wake"], job.kind)
+
+
+async def drop(conn: Any, kind: str, keys: Sequence[str]) -> None:
+    """Remove jobs whose object is gone."""
+    await conn.execute(SQL["drop"], kind, keys)

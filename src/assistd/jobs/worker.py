@@ -1,0 +1,165 @@
+"""A worker: claims ready jobs, runs their handlers, keeps their leases alive.
+
+A handler ends its job itself, in the transaction that writes the job's result:
+so the work and its completion are one fact. A handler that raises gives the job
+back after a pause; a worker that shuts down gives back what it has not finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from assistd.db.pool import Database
+from assistd.jobs import store
+from assistd.jobs.store import Job
+
+log = structlog.get_logger("assistd.jobs")
+
+Handler = Callable[[Job], Awaitable[None]]
+
+# An idle worker looks at the queue this often even if nobody wakes it: a wake-up may be lost
+# with a connection, and a dead worker's jobs announce nothing.
+_IDLE_SECONDS = 5.0
+_CLAIM_BATCH = 50
+
+
+class Worker:
+    """Runs jobs of the kinds it has handlers for, at most `capacity` at a time."""
+
+    def __init__(self, db: Database, handlers: Mapping[str, Handler], *, capacity: int, lease: timedelta) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{random.randbytes(3).hex()}"
+        self._db = db
+        self._handlers = handlers
+        self._kinds = list(handlers)
+        self._capacity = capacity
+        self._lease = lease
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until `stop` is called."""
+        beats = asyncio.create_task(self._keep_leases())
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                pause = await self._claim()
+                if pause > 0:
+                    await _wait(self._woken, pause)
+        finally:
+            beats.cancel()
+            await asyncio.gather(beats, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._woken.set()
+
+    async def enqueue(self, conn: Any, kind: str, key: str) -> Job | None:
+        """Queue a job within the caller's transaction, for this worker itself if it has room.
+
+        Returns the job to hand to `start` after the commit, or None where another worker is to take it.
+        """
+        if self._stopping or len(self._tasks) >= self._capacity or kind not in self._handlers:
+            await store.enqueue(conn, kind, key)
+            return None
+        return await store.enqueue_claimed(conn, kind, key, self.name, self._lease)
+
+    def start(self, job: Job) -> None:
+        """Begin a claimed job."""
+        task = asyncio.create_task(self._perform(job), name=f"{job.kind}:{job.key}")
+        self._tasks[job] = task
+        task.add_done_callback(lambda _: self._ended(job))
+
+    async def stop(self) -> None:
+        """Stop claiming, interrupt what runs, and give it back to the queue."""
+        self._stopping = True
+        self._woken.set()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def busy(self) -> int:
+        """Jobs being worked on."""
+        return len(self._tasks)
+
+    async def _claim(self) -> float:
+        """Start what is ready; return how long to wait before looking again, in seconds."""
+        room = min(self._capacity - len(self._tasks), _CLAIM_BATCH)
+        if room <= 0:
+            return _IDLE_SECONDS
+        try:
+            async with self._db.acquire() as conn:
+                claimed = await store.claim(conn, self._kinds, self.name, self._lease, room)
+                due = None if claimed else await store.next_due(conn, self._kinds)
+        except Exception as fault:
+            log.warning("queue out of reach", error=str(fault))
+            return 1.0
+        for job in claimed:
+            self.start(job)
+        if claimed:
+            return 0.0
+        return _IDLE_SECONDS if due is None else min(max(due, 0.01), _IDLE_SECONDS)
+
+    async def _perform(self, job: Job) -> None:
+        try:
+            await self._handlers[job.kind](job)
+        except asyncio.CancelledError:
+            if not self._stopping:  # the lease was lost: the job is somebody else's now
+                return
+            await asyncio.shield(self._give_back(job, timedelta()))
+        except Exception as fault:
+            log.warning("job interrupted", kind=job.kind, key=job.key, attempt=job.attempt, exc_info=fault)
+            await self._give_back(job, timedelta(seconds=min(0.2 * job.attempt, 5)))
+
+    async def _give_back(self, job: Job, delay: timedelta) -> None:
+        """Return a job to the queue. Where the database is away, keep trying for the life of the lease."""
+        for _ in range(max(1, int(self._lease.total_seconds() / 0.5))):
+            try:
+                async with self._db.acquire() as conn:
+                    await store.release(conn, job, delay)
+                return
+            except Exception as fault:
+                log.debug("job not given back yet", key=job.key, error=str(fault))
+                await asyncio.sleep(0.5)
+
+    def _ended(self, job: Job) -> None:
+        self._tasks.pop(job, None)
+        if self._capacity - len(self._tasks) == 1:  # it was full: there may be more
+            self._woken.set()
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            held = list(self._tasks)
+            if not held:
+                continue
+            try:
+                async with self._db.acquire() as conn:
+                    kept = await store.heartbeat(conn, held, self._lease)
+            except Exception as fault:
+                log.warning("leases not renewed", error=str(fault))
+                continue
+            for job in held:
+                task = self._tasks.get(job)
+                if job not in kept and task is not None and not task.done():
+                    # It may also have been completed a moment ago; then there is nothing left to cancel.
+                    log.warning("lease lost", kind=job.kind, key=job.key, attempt=job.attempt)
+                    task.cancel()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,76 @@
+"""The models' endpoints: the list, and completions and embeddings passed through to the routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from assistd import errors
+from assistd.errors import APIError
+from assistd.llm.protocol import ModelUnavailable
+from assistd.llm.routing import Routing
+from assistd.llm.upstream import Upstream
+from assistd.models.wire import ChatCompletion, Embedding, ModelInfo, ModelList
+from assistd.web.endpoint import Path, Relayed
+from assistd.web.request import Request
+
+
+class Models:
+    """The handlers of models, over the routes."""
+
+    def __init__(self, routing: Routing, upstream: Upstream) -> None:
+        self._routing = routing
+        self._upstream = upstream
+        self._since = int(time.time())
+
+    def paths(self) -> list[Path]:
+        """Return the room's paths. None of them wants the beta header."""
+        return [
+            Path("/models", {"GET": self.list_all}, beta=False),
+            # A model's name may hold slashes: `owner/model`.
+            Path("/models/{model:path}", {"GET": self.get, "DELETE": self.delete}, beta=False),
+            Path("/chat/completions", {"POST": self.complete}, beta=False),
+            Path("/embeddings", {"POST": self.embed}, beta=False),
+        ]
+
+    async def list_all(self, request: Request) -> ModelList:
+        return ModelList(data=[ModelInfo(id=name, created=self._since) for name in self._routing.names()])
+
+    async def get(self, request: Request) -> ModelInfo:
+        name = request.path["model"]
+        if self._routing.find(name) is None:
+            raise errors.no_such_model(name)
+        return ModelInfo(id=name, created=self._since)
+
+    async def delete(self, request: Request) -> ModelInfo:
+        name = request.path["model"]
+        if self._routing.find(name) is None:
+            raise errors.no_such_model(name)
+        raise APIError(f"The model '{name}' cannot be deleted: it is set by a route.", status=403, param="model")
+
+    async def complete(self, request: Request) -> Relayed:
+        return await self._relay(request, request.body(ChatCompletion).model, "chat/completions")
+
+    async def embed(self, request: Request) -> Relayed:
+        return await self._relay(request, request.body(Embedding).model, "embeddings")
+
+    async def _relay(self, request: Request, name: str, path: str) -> Relayed:
+        route = self._routing.find(name)
+        if route is None:
+            raise errors.no_such_model(name)
+        stack = AsyncExitStack()
+        body = msgspec.json.decode(request.raw_body, type=dict[str, msgspec.Raw])
+        try:
+            answer = await stack.enter_async_context(self._upstream.relay(route, name, path, body))
+        except ModelUnavailable as fault:
+            raise errors.overloaded(str(fault)) from fault
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async with stack:
+                async for chunk in answer.chunks:
+                    yield chunk
+
+        return Relayed(answer.status, answer.content_type, answer.headers, chunks())

@@ -1,0 +1,157 @@
+"""What the model is shown of a thread: the conversation, tool calls and outputs included, cut to fit.
+
+Reading goes from the newest item back and stops when the budget is used up, so
+a run on a thread of ten thousand messages costs what its context length costs,
+not what the thread does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from assistd.db import sql
+from assistd.runs.wire import ToolCalls
+
+SQL = sql.load(__package__)
+
+# Without the upstream's tokenizer the size of a text is a guess, and the guess must not be too low:
+# three bytes to a token holds for most languages, and each message costs a few tokens of its own.
+_BYTES_PER_TOKEN = 3
+_MESSAGE_TOKENS = 4
+_PICTURE_TOKENS = 800
+
+_FIRST_PAGE = 64
+_PAGE = 512
+
+
+class Window(msgspec.Struct, frozen=True):
+    """How much of a thread to show: at most `tokens` (a guess), and `last_messages` newest messages if set."""
+
+    tokens: int
+    last_messages: int | None = None
+
+
+class _Text(msgspec.Struct):
+    value: str
+
+
+class _Part(msgspec.Struct):
+    type: str
+    text: _Text | None = None
+    refusal: str | None = None
+    image_url: dict[str, Any] | None = None
+    image_file: dict[str, Any] | None = None
+
+
+class _Item(msgspec.Struct):
+    """A message, or the tool calls of a step with their outputs."""
+
+    seq: int
+    run_id: str | None
+    role: str
+    payload: msgspec.Raw
+
+    @property
+    def tokens(self) -> int:
+        return estimate(len(bytes(self.payload)) - 60)
+
+
+_parts = msgspec.json.Decoder(list[_Part])
+_calls = msgspec.json.Decoder(ToolCalls)
+
+
+def estimate(size: int) -> int:
+    """Guess the tokens of a text of this many bytes, as a message."""
+    return max(0, size) // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
+
+
+async def load(conn: Any, thread_id: str, window: Window) -> list[Any]:
+    """Load a thread's conversation as Chat Completions messages, oldest first.
+
+    With `last_messages`, the newest n messages with the tool calls between them. Otherwise the thread's first
+    message and as many of the newest as fit: what is dropped is dropped from the middle. The newest message is
+    always there, whatever its size.
+    """
+    items = await _newest(conn, thread_id, window)
+    if window.last_messages is None and items:
+        items = await _with_first(conn, thread_id, items, window)
+    return _messages(items)
+
+
+async def _newest(conn: Any, thread_id: str, window: Window) -> list[_Item]:
+    """Return the items that fit, oldest first."""
+    kept: list[_Item] = []
+    tokens = messages = 0
+    before, size = 2**63 - 1, _FIRST_PAGE
+    while True:
+        rows = await conn.fetch(SQL["history"], thread_id, before, size)
+        for row in rows:
+            item = _Item(*row)
+            tokens += item.tokens
+            messages += item.role != "tools"
+            full = tokens > window.tokens and bool(kept)
+            if full or (window.last_messages is not None and messages > window.last_messages):
+                return kept[::-1]
+            kept.append(item)
+        if len(rows) < size:
+            return kept[::-1]
+        before, size = kept[-1].seq, _PAGE
+
+
+async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Window) -> list[_Item]:
+    """Put the thread's first message before the items, at the cost of the oldest of them."""
+    row = await conn.fetchrow(SQL["first_message"], thread_id)
+    if row is None or row["seq"] >= items[0].seq:
+        return items
+    first = _Item(*row)
+    room = window.tokens - first.tokens
+    total = sum(item.tokens for item in items)
+    kept = list(items)
+    while total > room and len(kept) > 1:
+        total -= kept.pop(0).tokens
+    return [first, *kept] if total <= room else items
+
+
+def _messages(items: Sequence[_Item]) -> list[Any]:
+    messages: list[Any] = []
+    spoke: str | None = None  # the run whose words stand last, which its tool calls join
+    for item in items:
+        if item.role != "tools":
+            messages.append({"role": item.role, "content": _content(item)})
+            spoke = item.run_id if item.role == "assistant" else None
+            continue
+        details = _calls.decode(item.payload)
+        asked = [
+            {"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}}
+            for c in details.tool_calls
+        ]
+        if spoke is not None and spoke == item.run_id:
+            messages[-1]["tool_calls"] = asked
+        else:
+            messages.append({"role": "assistant", "content": None, "tool_calls": asked})
+        messages += [
+            {"role": "tool", "tool_call_id": c.id, "content": c.function.output or ""} for c in details.tool_calls
+        ]
+        spoke = None
+    return messages
+
+
+def _content(item: _Item) -> Any:
+    parts = _parts.decode(item.payload)
+    if len(parts) == 1 and parts[0].text is not None:
+        return parts[0].text.value
+    if item.role == "assistant":  # an assistant's words go back as plain text: not every upstream takes parts there
+        return "\n".join(p.text.value if p.text else p.refusal or "" for p in parts)
+    return [_shown(part) for part in parts]
+
+
+def _shown(part: _Part) -> dict[str, Any]:
+    if part.image_url is not None:
+        return {"type": "image_url", "image_url": part.image_url}
+    if part.image_file is not None:
+        # The contents of files come with the files themselves; until then the model is told that there is a picture.
+        return {"type": "text", "text": f"[image file {part.image_file.get('file_id')}]"}
+    return {"type": "text", "text": part.text.value if part.text else part.refusal or ""}

@@ -1,0 +1,90 @@
+-- name: lock_for_run
+-- All that creating a run depends on, with the thread locked until it is decided.
+SELECT t.active_run_id, unix_now() AS now, EXISTS (SELECT FROM messages WHERE thread_id = t.id) AS has_messages
+FROM threads t WHERE t.id = $1 AND t.project_id = $2
+FOR UPDATE OF t
+
+-- name: create
+WITH run AS (
+    INSERT INTO runs (
+        id, project_id, thread_id, assistant_id, created_at, expires_at, model, instructions, tools, tool_resources,
+        metadata, temperature, top_p, reasoning_effort, max_prompt_tokens, max_completion_tokens, truncation_strategy,
+        tool_choice, parallel_tool_calls, response_format
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+), told AS (
+    INSERT INTO run_events (run_id, lease, first_number, last_number, frames) VALUES ($1, 0, $21, $22, $23)
+)
+UPDATE threads SET active_run_id = $1 WHERE id = $3
+
+-- name: get
+SELECT * FROM runs WHERE id = $3 AND thread_id = $2 AND project_id = $1
+
+-- name: lock
+SELECT *, unix_now() AS now FROM runs WHERE id = $3 AND thread_id = $2 AND project_id = $1 FOR UPDATE
+
+-- name: modify
+UPDATE runs SET metadata = $2 WHERE id = $1 RETURNING *
+
+-- name: cancel
+UPDATE runs SET status = 'cancelling', required_action = NULL WHERE id = $1 RETURNING *
+
+-- name: tell_cancel
+SELECT pg_notify('assistd_cancel', $1)
+
+-- name: runs_place
+SELECT seq FROM runs WHERE id = $1 AND thread_id = $2
+
+-- name: runs_asc
+SELECT * FROM runs WHERE thread_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq ASC LIMIT $4
+
+-- name: runs_desc
+SELECT * FROM runs WHERE thread_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
+
+-- name: get_step
+SELECT * FROM steps WHERE id = $2 AND run_id = $1
+
+-- name: steps_place
+SELECT seq FROM steps WHERE id = $1 AND run_id = $2
+
+-- name: steps_asc
+SELECT * FROM steps WHERE run_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq ASC LIMIT $4
+
+-- name: steps_desc
+SELECT * FROM steps WHERE run_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
+
+-- name: open_step
+SELECT * FROM steps WHERE run_id = $1 AND status = 'in_progress' ORDER BY seq DESC LIMIT 1
+
+-- name: submit
+-- The outputs complete their step and put the run back into the queue.
+WITH run AS (
+    UPDATE runs SET status = 'queued', required_action = NULL WHERE id = $1 RETURNING *
+), step AS (
+    UPDATE steps SET status = 'completed', completed_at = $3, step_details = $4 WHERE id = $2
+), told AS (
+    INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
+    SELECT id, lease, $5, $6, $7 FROM run
+)
+SELECT 1
+
+-- name: last_number
+SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1
+
+-- name: history
+-- What the model has seen and said, newest first: messages, and tool calls with their outputs.
+SELECT seq, run_id, role, content AS payload FROM messages
+WHERE thread_id = $1 AND seq < $2 AND status <> 'in_progress'
+UNION ALL
+SELECT seq, run_id, 'tools' AS role, step_details AS payload FROM steps
+WHERE thread_id = $1 AND seq < $2 AND type = 'tool_calls' AND status = 'completed'
+ORDER BY seq DESC LIMIT $3
+
+-- name: first_message
+SELECT seq, run_id, role, content AS payload FROM messages
+WHERE thread_id = $1 AND status <> 'in_progress' ORDER BY seq LIMIT 1
+
+-- name: prune_events
+-- Old events, a bounded number at a time. No run lives as long as its events are kept.
+DELETE FROM run_events WHERE ctid IN (
+    SELECT ctid FROM run_events WHERE written_at < unix_now() - $1::bigint LIMIT 5000
+)

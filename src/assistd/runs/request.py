@@ -1,0 +1,96 @@
+"""What a run asks of the model: its settings and the conversation, as one Chat Completions request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from assistd.llm.protocol import ChatRequest, Model
+from assistd.runs.history import Window, estimate
+from assistd.runs.machine import CallModel
+from assistd.runs.wire import Run, TruncationStrategy
+
+# The server's own tools, as the model is offered them.
+_SERVER_TOOLS: dict[str, dict[str, Any]] = {
+    "code_interpreter": {
+        "name": "code_interpreter",
+        "description": "Run Python code and see its output. State is kept between calls.",
+        "parameters": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
+    },
+    "file_search": {
+        "name": "file_search",
+        "description": "Search the uploaded files for passages that help to answer.",
+        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+    },
+}
+
+_strategy = msgspec.json.Decoder(TruncationStrategy)
+
+
+def compose(run: Run, model: Model, command: CallModel, *, first_turn: bool) -> ChatRequest:
+    """Make the request but for the conversation, which `with_conversation` adds.
+
+    A forced tool choice holds for the first turn only: the model must call a tool before it answers, not for ever.
+    """
+    tools = _tools(run)
+    choice = _choice(msgspec.json.decode(run.tool_choice)) if tools else None
+    if choice not in (None, "none") and not first_turn:
+        choice = None
+    return ChatRequest(
+        model=run.model,
+        messages=[{"role": "system", "content": run.instructions}] if run.instructions else [],
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=False if tools and not run.parallel_tool_calls else None,
+        response_format=_format(msgspec.json.decode(run.response_format)),
+        temperature=run.temperature,
+        top_p=run.top_p,
+        max_completion_tokens=command.completion_tokens,
+        reasoning_effort=run.reasoning_effort,
+    )
+
+
+def window(run: Run, model: Model, command: CallModel, chat: ChatRequest) -> Window:
+    """Say how much of the thread fits beside the request's own weight and the answer."""
+    strategy = _strategy.decode(run.truncation_strategy)
+    room = model.context_length // 4
+    answer = room if command.completion_tokens is None else min(command.completion_tokens, room)
+    tokens = model.context_length - answer
+    if command.prompt_tokens is not None:
+        tokens = min(tokens, command.prompt_tokens)
+    tokens -= estimate(len((run.instructions or "").encode())) + estimate(len(msgspec.json.encode(chat.tools)))
+    return Window(tokens, strategy.last_messages if strategy.type == "last_messages" else None)
+
+
+def with_conversation(chat: ChatRequest, conversation: Sequence[Any]) -> ChatRequest:
+    """Put the conversation behind the instructions."""
+    return msgspec.structs.replace(chat, messages=[*chat.messages, *conversation])
+
+
+def function_names(run: Run) -> frozenset[str]:
+    """Return the names of the client's own functions."""
+    tools = msgspec.json.decode(run.tools)
+    return frozenset(tool["function"]["name"] for tool in tools if tool["type"] == "function")
+
+
+def _tools(run: Run) -> list[Any]:
+    offered = []
+    for tool in msgspec.json.decode(run.tools):
+        function = tool["function"] if tool["type"] == "function" else _SERVER_TOOLS[tool["type"]]
+        offered.append({"type": "function", "function": function})
+    return offered
+
+
+def _choice(choice: Any) -> Any:
+    if isinstance(choice, dict):
+        name = choice["function"]["name"] if choice["type"] == "function" else choice["type"]
+        return {"type": "function", "function": {"name": name}}
+    return None if choice == "auto" else choice
+
+
+def _format(response_format: Any) -> Any:
+    if isinstance(response_format, dict) and response_format["type"] != "text":
+        return response_format
+    return None

@@ -1,0 +1,183 @@
+"""The endpoints of runs and their steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assistd import errors
+from assistd.assistants import store as assistants
+from assistd.db.pool import Database
+from assistd.errors import APIError
+from assistd.jobs.worker import Worker
+from assistd.runs import store
+from assistd.runs.frames import Batch, Position
+from assistd.runs.store import JOB
+from assistd.runs.stream import Streams
+from assistd.runs.wire import (
+    INCLUDE_CONTENT,
+    CreateRun,
+    CreateThreadAndRun,
+    ModifyRun,
+    Run,
+    Step,
+    SubmitToolOutputs,
+)
+from assistd.threads import store as threads
+from assistd.threads.wire import CreateThread
+from assistd.web.endpoint import Events, Path
+from assistd.web.request import Request, check_id
+from assistd.web.tools import normalize_resources
+from assistd.web.wire import ListOf
+
+
+class Runs:
+    """The handlers of runs. `life` is how long a run lives from its creation, in seconds."""
+
+    def __init__(self, db: Database, worker: Worker, streams: Streams, life: int) -> None:
+        self._db = db
+        self._worker = worker
+        self._streams = streams
+        self._life = life
+
+    def paths(self) -> list[Path]:
+        """Return the room's paths; the busiest first, because routes are tried in order."""
+        return [
+            Path("/threads/{thread_id}/runs/{run_id}", {"GET": self.get, "POST": self.modify}),
+            Path("/threads/{thread_id}/runs", {"GET": self.list_runs, "POST": self.create}),
+            Path("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs", {"POST": self.submit}),
+            Path("/threads/{thread_id}/runs/{run_id}/cancel", {"POST": self.cancel}),
+            Path("/threads/{thread_id}/runs/{run_id}/events", {"GET": self.events}),
+            Path("/threads/{thread_id}/runs/{run_id}/steps", {"GET": self.list_steps}),
+            Path("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", {"GET": self.get_step}),
+            Path("/threads/runs", {"POST": self.create_with_thread}),
+        ]
+
+    # --- creating
+
+    async def create(self, request: Request) -> Run | Events:
+        options = request.body(CreateRun)
+        check_id("assistant_id", options.assistant_id)
+        _check_include(request)
+        thread_id = request.path["thread_id"]
+        async with self._db.transaction() as conn:
+            assistant = await assistants.get(conn, request.project_id, options.assistant_id)
+            thread = await store.lock_thread(conn, request.project_id, thread_id)
+            new = store.compose(options, assistant, thread_id, now=thread["now"], life=self._life)
+            if options.additional_messages:
+                await threads.add_messages(conn, thread_id, options.additional_messages)
+            elif not thread["has_messages"] and not new.run.instructions:
+                raise errors.nothing_to_run()
+            await store.create(conn, request.project_id, new)
+            job = await self._worker.enqueue(conn, JOB, new.run.id)
+        return self._begin(new.run, new.begin, job, options.stream)
+
+    async def create_with_thread(self, request: Request) -> Run | Events:
+        options = request.body(CreateThreadAndRun)
+        check_id("assistant_id", options.assistant_id)
+        _check_include(request)
+        new_thread = options.thread or CreateThread()
+        async with self._db.transaction() as conn:
+            assistant = await assistants.get(conn, request.project_id, options.assistant_id)
+            if not new_thread.messages and not (options.instructions or assistant.instructions):
+                raise errors.nothing_to_run()
+            thread = await threads.create_thread(conn, request.project_id, new_thread)
+            new = store.compose(
+                options,
+                assistant,
+                thread.id,
+                now=thread.created_at,
+                life=self._life,
+                tool_resources=normalize_resources(options.tool_resources),
+                created_thread=threads.shown_resources(thread),
+            )
+            await store.create(conn, request.project_id, new)
+            job = await self._worker.enqueue(conn, JOB, new.run.id)
+        return self._begin(new.run, new.begin, job, options.stream)
+
+    async def submit(self, request: Request) -> Run | Events:
+        outputs = request.body(SubmitToolOutputs)
+        async with self._db.transaction() as conn:
+            run, begin = await store.submit(conn, *_place(request), outputs)
+            job = await self._worker.enqueue(conn, JOB, run.id)
+        return self._begin(run, begin, job, outputs.stream)
+
+    def _begin(self, run: Run, begin: Batch, job: Any, stream: bool | None) -> Run | Events:
+        """Start the run's job if it is ours, and answer with the run or its stream."""
+        # Follow first, so that no event can slip through between the start and the following.
+        subscription = self._streams.subscribe(run.id) if stream else None
+        if job is not None:
+            self._worker.start(job)
+        if subscription is None:
+            return run
+        return Events(self._streams.follow(run.id, subscription, begin, Position()))
+
+    # --- reading
+
+    async def get(self, request: Request) -> Run:
+        async with self._db.acquire() as conn:
+            return await store.get(conn, *_place(request))
+
+    async def list_runs(self, request: Request) -> ListOf[Run]:
+        page = request.page()
+        thread_id = request.path["thread_id"]
+        async with self._db.acquire() as conn:
+            await threads.require_thread(conn, request.project_id, thread_id)
+            return await store.list_runs(conn, thread_id, page)
+
+    async def list_steps(self, request: Request) -> ListOf[Step]:
+        page = request.page()
+        _check_include(request)
+        async with self._db.acquire() as conn:
+            run = await store.get(conn, *_place(request))
+            return await store.list_steps(conn, run.id, page)
+
+    async def get_step(self, request: Request) -> Step:
+        _check_include(request)
+        async with self._db.acquire() as conn:
+            run = await store.get(conn, *_place(request))
+            return await store.get_step(conn, run.id, request.path["step_id"])
+
+    async def events(self, request: Request) -> Events:
+        """Follow or replay a run's stream after `Last-Event-ID`, or `last_event_id` in the query."""
+        async with self._db.acquire() as conn:
+            run = await store.get(conn, *_place(request))
+        given = request.headers.get("last-event-id") or request.query().get("last_event_id", [""])[-1]
+        after = Position.parse(given) if given else Position()
+        if after is None:
+            raise APIError(
+                f"Invalid 'Last-Event-ID': '{given}'. Expected the id of an event of this run.",
+                param="Last-Event-ID",
+                code="invalid_value",
+            )
+        return Events(self._streams.follow(run.id, self._streams.subscribe(run.id), None, after))
+
+    # --- changing
+
+    async def modify(self, request: Request) -> Run:
+        change = request.body(ModifyRun)
+        async with self._db.transaction() as conn:
+            return await store.modify(conn, *_place(request), change.metadata)
+
+    async def cancel(self, request: Request) -> Run:
+        async with self._db.transaction() as conn:
+            run = await store.cancel(conn, *_place(request))
+            # A run that nobody works on needs somebody to end it.
+            job = await self._worker.enqueue(conn, JOB, run.id)
+        if job is not None:
+            self._worker.start(job)
+        return run
+
+
+def _place(request: Request) -> tuple[str, str, str]:
+    return request.project_id, request.path["thread_id"], request.path["run_id"]
+
+
+def _check_include(request: Request) -> None:
+    """Refuse to include what there is not. The one thing there is comes with file search."""
+    for value in request.query().get("include", []):
+        if value != INCLUDE_CONTENT:
+            raise APIError(
+                f"Invalid value: '{value}'. Supported values are: '{INCLUDE_CONTENT}'.",
+                param="include[0]",
+                code="invalid_value",
+            )

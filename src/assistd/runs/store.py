@@ -1,0 +1,350 @@
+"""The tables of runs and steps, as the API reads and changes them.
+
+Every function takes the caller's connection and leaves the transaction to it.
+What an executor writes goes through `progress` instead, under its lease.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assistd import errors, ids
+from assistd.assistants.wire import Assistant
+from assistd.db import sql
+from assistd.runs import wire
+from assistd.runs.frames import Batch, Scribe
+from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
+from assistd.runs.wire import CreateRun, Run, RunOptions, Step, StepEvent, SubmitToolOutputs, ToolCalls
+from assistd.threads import store as threads
+from assistd.threads.wire import IncompleteDetails, Thread
+from assistd.web.paging import fetch_page
+from assistd.web.tools import normalize_choice, normalize_format, normalize_tools
+from assistd.web.wire import ListOf, Page, page_of, to_json
+
+SQL = sql.load(__package__)
+
+JOB = "run"
+CANCEL_CHANNEL = "assistd_cancel"
+
+_SHOWN_RESOURCES = msgspec.Raw(b'{"code_interpreter":{"file_ids":[]}}')
+_ACTIVE = frozenset(Status) - TERMINAL
+
+
+# --- creating
+
+
+class NewRun(msgspec.Struct, frozen=True):
+    """A run to be created: what the request, the assistant and the defaults make of it together."""
+
+    run: Run
+    begin: Batch  # the stream's first events, which stand in the log from the start
+
+
+def compose(
+    options: RunOptions,
+    assistant: Assistant,
+    thread_id: str,
+    *,
+    now: int,
+    life: int,
+    tool_resources: Any = None,
+    created_thread: Thread | None = None,
+) -> NewRun:
+    """Make a new run of its request and assistant, with the events that begin its stream."""
+    truncation = options.truncation_strategy
+    run = Run(
+        id=ids.new("run_"),
+        created_at=now,
+        assistant_id=assistant.id,
+        thread_id=thread_id,
+        status=Status.QUEUED,
+        started_at=None,
+        expires_at=now + life,
+        cancelled_at=None,
+        failed_at=None,
+        completed_at=None,
+        required_action=None,
+        last_error=None,
+        model=options.model or assistant.model,
+        instructions=_instructions(options, assistant),
+        tools=assistant.tools if options.tools is None else to_json(normalize_tools(options.tools)),
+        tool_resources=to_json(tool_resources or {}),
+        metadata=to_json(options.metadata or {}),
+        temperature=assistant.temperature if options.temperature is None else options.temperature,
+        top_p=assistant.top_p if options.top_p is None else options.top_p,
+        reasoning_effort=options.reasoning_effort or assistant.reasoning_effort,
+        max_completion_tokens=options.max_completion_tokens,
+        max_prompt_tokens=options.max_prompt_tokens,
+        truncation_strategy=to_json(
+            {
+                "type": truncation.type if truncation else "auto",
+                "last_messages": truncation.last_messages if truncation else None,
+            }
+        ),
+        incomplete_details=None,
+        usage=None,
+        response_format=assistant.response_format
+        if options.response_format is None
+        else to_json(normalize_format(options.response_format)),
+        tool_choice=to_json(normalize_choice(options.tool_choice)),
+        parallel_tool_calls=options.parallel_tool_calls is not False,
+    )
+    scribe = Scribe(run.id, 0, 0)
+    if created_thread is not None:
+        scribe.event("thread.created", created_thread)
+    shown = streamed(run)
+    scribe.event("thread.run.created", shown)
+    scribe.event("thread.run.queued", shown)
+    begin = scribe.take()
+    assert begin is not None
+    return NewRun(run, begin)
+
+
+def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
+    base = assistant.instructions if options.instructions is None else options.instructions
+    more = options.additional_instructions if isinstance(options, CreateRun) else None
+    return "\n".join(part for part in (base, more) if part) if more else base
+
+
+async def lock_thread(conn: Any, project_id: str, thread_id: str) -> Any:
+    """Lock a thread for a new run. Returns `now` and `has_messages`; raises APIError if it is absent or busy."""
+    row = await conn.fetchrow(SQL["lock_for_run"], thread_id, project_id)
+    if row is None:
+        raise errors.not_found("thread", thread_id)
+    if row["active_run_id"] is not None:
+        raise errors.thread_has_active_run(thread_id, row["active_run_id"])
+    return row
+
+
+async def create(conn: Any, project_id: str, new: NewRun) -> None:
+    """Add a run to a thread that `lock_thread` has locked; the thread is busy from now on."""
+    run, begin = new.run, new.begin
+    await conn.execute(
+        SQL["create"],
+        run.id,
+        project_id,
+        run.thread_id,
+        run.assistant_id,
+        run.created_at,
+        run.expires_at,
+        run.model,
+        run.instructions,
+        run.tools,
+        run.tool_resources,
+        run.metadata,
+        run.temperature,
+        run.top_p,
+        run.reasoning_effort,
+        run.max_prompt_tokens,
+        run.max_completion_tokens,
+        run.truncation_strategy,
+        run.tool_choice,
+        run.parallel_tool_calls,
+        run.response_format,
+        begin.first,
+        begin.last,
+        begin.frames.decode(),
+    )
+
+
+# --- reading
+
+
+async def get(conn: Any, project_id: str, thread_id: str, id: str) -> Run:
+    """Fetch a run. Raises APIError (404) where the thread or the run is not there."""
+    row = await conn.fetchrow(SQL["get"], project_id, thread_id, id)
+    return run_of(row) if row is not None else await _absent(conn, project_id, thread_id, id)
+
+
+async def list_runs(conn: Any, thread_id: str, page: Page) -> ListOf[Run]:
+    """List the runs of a thread, which the caller knows to be there."""
+    rows = await fetch_page(conn, SQL, "runs", "run", thread_id, page)
+    return page_of([run_of(row) for row in rows], page)
+
+
+async def get_step(conn: Any, run_id: str, id: str) -> Step:
+    """Fetch a step of a run, which the caller knows to be there."""
+    row = await conn.fetchrow(SQL["get_step"], run_id, id)
+    if row is None:
+        raise errors.not_found("run step", id)
+    return step_of(row)
+
+
+async def list_steps(conn: Any, run_id: str, page: Page) -> ListOf[Step]:
+    """List the steps of a run, which the caller knows to be there."""
+    rows = await fetch_page(conn, SQL, "steps", "run step", run_id, page)
+    return page_of([step_of(row) for row in rows], page)
+
+
+async def _lock(conn: Any, project_id: str, thread_id: str, id: str) -> Any:
+    row = await conn.fetchrow(SQL["lock"], project_id, thread_id, id)
+    return row if row is not None else await _absent(conn, project_id, thread_id, id)
+
+
+async def _absent(conn: Any, project_id: str, thread_id: str, id: str) -> Any:
+    await threads.require_thread(conn, project_id, thread_id)
+    raise errors.not_found("run", id)
+
+
+# --- changing
+
+
+async def modify(conn: Any, project_id: str, thread_id: str, id: str, metadata: Any) -> Run:
+    """Replace a run's metadata. Raises APIError while the run is being worked on."""
+    row = await _lock(conn, project_id, thread_id, id)
+    if row["status"] in _ACTIVE - {Status.REQUIRES_ACTION}:
+        raise errors.cannot_update(row["status"])
+    if metadata is None:
+        return run_of(row)
+    return run_of(await conn.fetchrow(SQL["modify"], id, to_json(metadata)))
+
+
+async def cancel(conn: Any, project_id: str, thread_id: str, id: str) -> Run:
+    """Set a run to `cancelling` and tell whoever executes it. The worker that sees it ends the run."""
+    row = await _lock(conn, project_id, thread_id, id)
+    if row["status"] not in CANCELLABLE:
+        raise errors.cannot_cancel(row["status"])
+    cancelled = run_of(await conn.fetchrow(SQL["cancel"], id))
+    await conn.execute(SQL["tell_cancel"], id)
+    return cancelled
+
+
+async def submit(conn: Any, project_id: str, thread_id: str, id: str, outputs: SubmitToolOutputs) -> tuple[Run, Batch]:
+    """Take the tool outputs a run waits for and queue it again. Returns it with the events that begin its stream.
+
+    Raises APIError unless the run waits for outputs, and for just these calls.
+    """
+    row = await _lock(conn, project_id, thread_id, id)
+    if row["status"] != Status.REQUIRES_ACTION or row["now"] >= row["expires_at"]:
+        raise errors.takes_no_outputs("expired" if row["status"] == Status.REQUIRES_ACTION else row["status"])
+    step = await conn.fetchrow(SQL["open_step"], id)
+    details = _with_outputs(msgspec.json.decode(step["step_details"], type=ToolCalls), outputs)
+    queued = msgspec.structs.replace(run_of(row), status=Status.QUEUED, required_action=None)
+    completed = msgspec.structs.replace(
+        step_event(step),
+        status="completed",
+        completed_at=row["now"],
+        step_details=to_json(details),
+        usage=_usage_of(step),
+    )
+    scribe = Scribe(id, row["lease"], await conn.fetchval(SQL["last_number"], id))
+    scribe.event("thread.run.step.completed", completed)
+    scribe.event("thread.run.queued", streamed(queued))
+    begin = scribe.take()
+    assert begin is not None
+    await conn.execute(
+        SQL["submit"],
+        id,
+        step["id"],
+        row["now"],
+        to_json(details),
+        begin.first,
+        begin.last,
+        begin.frames.decode(),
+    )
+    return queued, begin
+
+
+def _with_outputs(details: ToolCalls, outputs: SubmitToolOutputs) -> ToolCalls:
+    given = {o.tool_call_id: o.output or "" for o in outputs.tool_outputs}
+    expected = [call.id for call in details.tool_calls if call.type == "function"]
+    if len(given) != len(outputs.tool_outputs) or set(given) != set(expected):
+        raise errors.wrong_outputs(expected, [o.tool_call_id for o in outputs.tool_outputs])
+    for call in details.tool_calls:
+        if call.type == "function":
+            call.function.output = given[call.id]
+    return details
+
+
+# --- rows to wire
+
+
+def run_of(row: Any) -> Run:
+    """Make a run of its row."""
+    status = row["status"]
+    reason = row["incomplete_reason"]
+    return Run(
+        id=row["id"],
+        created_at=row["created_at"],
+        assistant_id=row["assistant_id"],
+        thread_id=row["thread_id"],
+        status=status,
+        started_at=row["started_at"],
+        expires_at=None if status in TERMINAL else row["expires_at"],
+        cancelled_at=row["cancelled_at"],
+        failed_at=row["failed_at"],
+        completed_at=row["completed_at"],
+        required_action=row["required_action"],
+        last_error=row["last_error"],
+        model=row["model"],
+        instructions=row["instructions"],
+        tools=row["tools"],
+        tool_resources=row["tool_resources"],
+        metadata=row["metadata"],
+        temperature=row["temperature"],
+        top_p=row["top_p"],
+        reasoning_effort=row["reasoning_effort"],
+        max_completion_tokens=row["max_completion_tokens"],
+        max_prompt_tokens=row["max_prompt_tokens"],
+        truncation_strategy=row["truncation_strategy"],
+        incomplete_details=None if reason is None else IncompleteDetails(reason),
+        usage=_usage_of(row) if status in TERMINAL else None,
+        response_format=row["response_format"],
+        tool_choice=row["tool_choice"],
+        parallel_tool_calls=row["parallel_tool_calls"],
+    )
+
+
+def streamed(run: Run) -> Run:
+    """Return a run as streams show it: with the resources that every run has."""
+    if bytes(run.tool_resources) != b"{}":
+        return run
+    return msgspec.structs.replace(run, tool_resources=_SHOWN_RESOURCES)
+
+
+def step_of(row: Any) -> Step:
+    """Make a step of its row."""
+    open_ = row["status"] == "in_progress"
+    return Step(
+        id=row["id"],
+        created_at=row["created_at"],
+        run_id=row["run_id"],
+        assistant_id=row["assistant_id"],
+        thread_id=row["thread_id"],
+        type=row["type"],
+        status=row["status"],
+        cancelled_at=row["cancelled_at"],
+        completed_at=row["completed_at"],
+        expired_at=row["expired_at"],
+        expires_at=row["expires_at"] if open_ else None,
+        failed_at=row["failed_at"],
+        last_error=row["last_error"],
+        step_details=row["step_details"],
+        usage=None if open_ else _usage_of(row),
+    )
+
+
+def step_event(row: Any) -> StepEvent:
+    """Make a step as streams show it of its row."""
+    return StepEvent(
+        id=row["id"],
+        created_at=row["created_at"],
+        run_id=row["run_id"],
+        assistant_id=row["assistant_id"],
+        thread_id=row["thread_id"],
+        type=row["type"],
+        status=row["status"],
+        cancelled_at=row["cancelled_at"],
+        completed_at=row["completed_at"],
+        expires_at=row["expires_at"],
+        failed_at=row["failed_at"],
+        last_error=row["last_error"],
+        step_details=row["step_details"],
+        usage=None if row["status"] == "in_progress" else _usage_of(row),
+    )
+
+
+def _usage_of(row: Any) -> wire.Usage:
+    return wire.usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"])

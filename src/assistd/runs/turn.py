@@ -1,0 +1,298 @@
+"""One completion as it comes in: deltas become steps, messages, tool calls and the events that tell of them.
+
+A turn opens a message where the model speaks and a step of tool calls where it
+asks for tools; speech before a call is a message of its own. Opening is a
+`Change` that is committed before anything of it is announced; what closes the
+turn is left to the executor, which commits it together with what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from assistd import ids
+from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
+from assistd.runs import wire
+from assistd.runs.frames import Scribe
+from assistd.runs.machine import Status
+from assistd.runs.progress import Change, CloseMessage, CloseStep, OpenStep
+from assistd.runs.wire import FunctionCall, LastError, StepEvent, ToolCall
+from assistd.threads.wire import IncompleteDetails, Message
+from assistd.web.wire import EMPTY_LIST, EMPTY_MAP, to_json
+
+SERVER_TOOLS = frozenset({"code_interpreter", "file_search"})
+
+
+class ToolUnavailable(Exception):
+    """The model called a tool of the server's that this version does not have."""
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What every object of a run's turn carries."""
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    expires_at: int
+
+
+class OpenMessage(msgspec.Struct):
+    """A message being written, with the step that creates it."""
+
+    id: str
+    step_id: str
+    created_at: int
+    parts: list[tuple[str, list[str]]] = []  # kind (text or refusal) and pieces
+
+    def content(self) -> list[dict[str, Any]]:
+        return [_part(kind, "".join(pieces)) for kind, pieces in self.parts]
+
+
+class OpenCalls(msgspec.Struct):
+    """A step of tool calls being named."""
+
+    step_id: str
+    created_at: int
+    calls: dict[int, tuple[ToolCall, list[str]]] = {}
+
+    def named(self) -> list[ToolCall]:
+        """The calls as far as they are known."""
+        for call, pieces in self.calls.values():
+            call.function.arguments = "".join(pieces)
+        return [call for call, _ in self.calls.values()]
+
+
+class Turn:
+    """The state of one completion, and what it has opened."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        scribe: Scribe,
+        clock: Callable[[], int],
+        commit: Callable[[Change], Awaitable[None]],
+        functions: frozenset[str] = frozenset(),
+    ) -> None:
+        self.message: OpenMessage | None = None
+        self.calls: OpenCalls | None = None
+        self.finish: Finish | None = None
+        self._scene = scene
+        self._scribe = scribe
+        self._clock = clock
+        self._commit = commit
+        self._functions = functions
+
+    async def feed(self, deltas: Sequence[Delta]) -> None:
+        """Take in deltas, in order. Raises ToolUnavailable where the model calls a tool that is not there."""
+        for delta in deltas:
+            match delta:
+                case Text(value=value):
+                    await self._speak("text", value)
+                case CallArguments(index=index, value=value):
+                    self._argue(index, value)
+                case CallStart():
+                    await self._call(delta)
+                case Refusal(value=value):
+                    await self._speak("refusal", value)
+                case Finish():
+                    self.finish = delta
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the turn has opened something that is not closed yet."""
+        return self.message is not None or self.calls is not None
+
+    # --- what opens
+
+    async def say_nothing(self) -> None:
+        """Open an empty message: a model that ends without a word has still answered."""
+        await self._speak("text", "")
+
+    async def _speak(self, kind: str, value: str) -> None:
+        if self.message is None:
+            await self._open_message()
+            assert self.message is not None
+        message = self.message
+        begins = not message.parts or message.parts[-1][0] != kind
+        if begins:
+            message.parts.append((kind, []))
+        message.parts[-1][1].append(value)
+        part = len(message.parts) - 1
+        if kind == "text":
+            self._scribe.text_delta(message.id, part, value, begins=begins)
+        else:
+            self._scribe.refusal_delta(message.id, part, value)
+
+    async def _open_message(self) -> None:
+        message = OpenMessage(id=ids.new("msg_"), step_id=ids.new("step_"), created_at=self._clock())
+        details = wire.message_details(message.id)
+        step = self._step(message.step_id, "message_creation", message.created_at, "in_progress", details)
+        self._scribe.event("thread.run.step.created", step)
+        self._scribe.event("thread.run.step.in_progress", step)
+        shown = self._shown_message(message, "in_progress", [])
+        self._scribe.event("thread.message.created", shown)
+        self._scribe.event("thread.message.in_progress", shown)
+        await self._commit(self._change(open_step=OpenStep(message.step_id, "message_creation", details, message.id)))
+        self.message = message
+
+    async def _call(self, start: CallStart) -> None:
+        if start.name in SERVER_TOOLS and start.name not in self._functions:
+            raise ToolUnavailable(f"The {start.name} tool is not available in this version of assistd.")
+        if self.calls is None:
+            await self._open_calls()
+            assert self.calls is not None
+        call = ToolCall(start.id, "function", FunctionCall(start.name, ""))
+        place = len(self.calls.calls)
+        self.calls.calls[start.index] = (call, [])
+        self._scribe.call_delta(
+            self.calls.step_id,
+            {
+                "index": place,
+                "id": call.id,
+                "type": "function",
+                "function": {"name": start.name, "arguments": "", "output": None},
+            },
+        )
+
+    async def _open_calls(self) -> None:
+        closed_step, closed_message = self.close_message("completed") if self.message else (None, None)
+        calls = OpenCalls(step_id=ids.new("step_"), created_at=self._clock())
+        details = wire.tool_call_details([])
+        step = self._step(calls.step_id, "tool_calls", calls.created_at, "in_progress", details)
+        self._scribe.event("thread.run.step.created", step)
+        self._scribe.event("thread.run.step.in_progress", step)
+        await self._commit(
+            self._change(
+                open_step=OpenStep(calls.step_id, "tool_calls", details),
+                close_step=closed_step,
+                close_message=closed_message,
+            )
+        )
+        self.message, self.calls = None, calls
+
+    def _argue(self, index: int, value: str) -> None:
+        if self.calls is None or index not in self.calls.calls:
+            return  # arguments of a call that was never begun belong to nothing
+        self.calls.calls[index][1].append(value)
+        place = list(self.calls.calls).index(index) if index else 0
+        self._scribe.call_delta(
+            self.calls.step_id, {"index": place, "type": "function", "function": {"arguments": value}}
+        )
+
+    # --- what closes; each tells its events and returns what the next change is to write. The turn itself stays
+    # as it is: the change may be refused, and then what is open is closed in another way.
+
+    def close_message(
+        self,
+        step_status: str,
+        reason: str | None = None,
+        usage: Usage | None = None,
+        error: LastError | None = None,
+    ) -> tuple[CloseStep, CloseMessage]:
+        """Close the open message, as complete or, with a reason, as incomplete, and its step."""
+        message = self.message
+        assert message is not None
+        content = message.content()
+        status = "completed" if reason is None else "incomplete"
+        self._scribe.event(f"thread.message.{status}", self._shown_message(message, status, content, reason))
+        details = wire.message_details(message.id)
+        closed = CloseStep(message.step_id, step_status, details, usage or Usage(), error)
+        self._tell_step(closed, "message_creation", message.created_at)
+        return closed, CloseMessage(message.id, content, reason)
+
+    def close_calls(self, step_status: str, usage: Usage | None = None, error: LastError | None = None) -> CloseStep:
+        """Close the open step of tool calls; `in_progress` keeps it open for the client's outputs."""
+        calls = self.calls
+        assert calls is not None
+        details = wire.tool_call_details(calls.named())
+        closed = CloseStep(calls.step_id, step_status, details, usage or Usage(), error)
+        if step_status != "in_progress":
+            self._tell_step(closed, "tool_calls", calls.created_at)
+        return closed
+
+    def _tell_step(self, closed: CloseStep, kind: str, created_at: int) -> None:
+        step = self._step(closed.id, kind, created_at, closed.status, closed.details, closed.usage, closed.last_error)
+        self._scribe.event(f"thread.run.step.{closed.status}", step)
+
+    # --- shapes
+
+    def _change(self, **parts: Any) -> Change:
+        return Change(old=Status.IN_PROGRESS, new=Status.IN_PROGRESS, at=self._clock(), **parts)
+
+    def _step(
+        self,
+        id: str,
+        kind: str,
+        created_at: int,
+        status: str,
+        details: Any,
+        usage: Usage | None = None,
+        error: LastError | None = None,
+    ) -> StepEvent:
+        return shown_step(self._scene, id, kind, created_at, status, details, self._clock(), usage, error)
+
+    def _shown_message(
+        self, message: OpenMessage, status: Any, content: list[dict[str, Any]], reason: str | None = None
+    ) -> Message:
+        now = self._clock()
+        return Message(
+            id=message.id,
+            created_at=message.created_at,
+            assistant_id=self._scene.assistant_id,
+            thread_id=self._scene.thread_id,
+            run_id=self._scene.run_id,
+            status=status,
+            incomplete_details=None if reason is None else IncompleteDetails(reason),
+            incomplete_at=now if status == "incomplete" else None,
+            completed_at=now if status == "completed" else None,
+            role="assistant",
+            content=to_json(content) if content else EMPTY_LIST,
+            attachments=EMPTY_LIST,
+            metadata=EMPTY_MAP,
+        )
+
+
+def shown_step(
+    scene: Scene,
+    id: str,
+    kind: str,
+    created_at: int,
+    status: str,
+    details: Any,
+    now: int,
+    usage: Usage | None = None,
+    error: LastError | None = None,
+) -> StepEvent:
+    """Make a step as streams show it; the time of its end is `now`."""
+    return StepEvent(
+        id=id,
+        created_at=created_at,
+        run_id=scene.run_id,
+        assistant_id=scene.assistant_id,
+        thread_id=scene.thread_id,
+        type=kind,
+        status=status,
+        cancelled_at=now if status == "cancelled" else None,
+        completed_at=now if status == "completed" else None,
+        expires_at=scene.expires_at,
+        failed_at=now if status == "failed" else None,
+        last_error=None if error is None else to_json(error),
+        step_details=to_json(details),
+        usage=None
+        if status == "in_progress"
+        else wire.usage(
+            *((usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens))
+            if usage
+            else (0, 0, 0, 0)
+        ),
+        expired_at=now if status == "expired" else msgspec.UNSET,
+    )
+
+
+def _part(kind: str, value: str) -> dict[str, Any]:
+    if kind == "refusal":
+        return {"type": "refusal", "refusal": value}
+    return {"type": "text", "text": {"value": value, "annotations": []}}

@@ -1,0 +1,71 @@
+"""The HTTP server: granian inside our own event loop, and the port it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+from starlette.types import ASGIApp
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Bind the address, so that it is ours from now on, and return the socket; port 0 takes a free one.
+
+    granian listens on a socket of its own with SO_REUSEPORT, as every worker process does; this one
+    stays bound and unused beside them. Raises PortTaken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        # Without SO_REUSEPORT this fails where anybody listens, even another assistd of the same user.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            port = probe.getsockname()[1]
+        held = socket.socket(family, socket.SOCK_STREAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind((host, port))
+    except OSError as fault:
+        raise PortTaken(
+            f"Cannot listen on {host}:{port}: {fault.strerror}. Choose another with --port or ASSISTD_PORT."
+        ) from fault
+    return held
+
+
+class HttpServer:
+    """Serves an ASGI application until it is stopped."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._server = Server(
+            app,
+            address=host,
+            port=port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=2048,
+            backpressure=10_000,
+            log_enabled=False,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._server.serve())
+        await asyncio.sleep(0)
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more requests and give those under way some seconds to end."""
+        if self._task is None:
+            return
+        self._server.stop()  # type: ignore[no-untyped-call]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._task

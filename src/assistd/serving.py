@@ -1,0 +1,134 @@
+"""Running nodes as processes: one, several on one port, or workers without a door.
+
+With several, this process keeps what they share (the embedded database, the
+local model, the port) and starts the others, which meet only in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from contextlib import AsyncExitStack
+
+import structlog
+
+from assistd import app
+from assistd.llm.routing import Routing
+from assistd.server import HttpServer, reserve
+from assistd.settings import PREFIX, Settings
+
+log = structlog.get_logger("assistd")
+
+# How long requests under way may take to end when the server stops.
+_GRACE_SECONDS = 5.0
+
+
+async def serve(settings: Settings, *, processes: int, shared_port: bool) -> int:
+    """Serve until SIGINT or SIGTERM. `shared_port`: this is one of several processes on the port."""
+    stopped = _stop_signal()
+    async with AsyncExitStack() as stack:
+        held = None if shared_port else stack.enter_context(reserve(settings.host, settings.port))
+        port = settings.port if held is None else held.getsockname()[1]
+        dsn = await stack.enter_async_context(app.open_database(settings))
+        if not shared_port:
+            await app.check_door(settings, dsn)
+        routing = await stack.enter_async_context(app.open_routing(settings))
+        if processes > 1:
+            return await _supervise(settings, processes, port, dsn, routing, stopped)
+        node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
+        http = HttpServer(node.http, settings.host, port)
+        await http.start()
+        if not shared_port:
+            await _answering(settings.host, port)
+            _announce(settings.host, port)
+        await stopped.wait()
+        log.info("stopping", runs_handed_back=node.worker.busy)
+        await node.worker.stop()
+        node.streams.close()
+        await http.stop(_GRACE_SECONDS)
+    return 0
+
+
+async def work(settings: Settings) -> int:
+    """Execute runs until SIGINT or SIGTERM, without serving the API."""
+    stopped = _stop_signal()
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(app.open_database(settings))
+        routing = await stack.enter_async_context(app.open_routing(settings))
+        node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
+        log.info("worker ready", name=node.worker.name)
+        await stopped.wait()
+        log.info("stopping", runs_handed_back=node.worker.busy)
+    return 0
+
+
+# --- several processes
+
+
+async def _supervise(
+    settings: Settings, count: int, port: int, dsn: str, routing: Routing, stopped: asyncio.Event
+) -> int:
+    """Keep `count` processes running until told to stop."""
+    environ = {**os.environ, PREFIX + "DATABASE_URL": dsn, PREFIX + "HOST": settings.host, PREFIX + "PORT": str(port)}
+    with app.routes_for_children(settings, routing) as models:
+        environ.update(models)
+        keepers = [asyncio.create_task(_keep_running(environ, stopped)) for _ in range(count)]
+        await _answering(settings.host, port)
+        _announce(settings.host, port)
+        await stopped.wait()
+        await asyncio.gather(*keepers)
+    return 0
+
+
+async def _keep_running(environ: dict[str, str], stopped: asyncio.Event) -> None:
+    """Run one process, and again when it dies, until told to stop."""
+    while not stopped.is_set():
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "assistd.cli", "serve", "--shared-port", env=environ, start_new_session=True
+        )
+        await _ended_or_stopped(child, stopped)
+        if not stopped.is_set():
+            log.error("a server process died and is started again", pid=child.pid, status=child.returncode)
+            await asyncio.sleep(1)
+
+
+async def _ended_or_stopped(child: Process, stopped: asyncio.Event) -> None:
+    ended = asyncio.ensure_future(child.wait())
+    told = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not ended.done():
+        child.terminate()
+    await ended
+
+
+# --- small things
+
+
+def _stop_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _answering(host: str, port: int) -> None:
+    """Wait until the port takes connections."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return
+
+
+def _announce(host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"assistd is ready: http://{shown}:{port}/v1", flush=True)

@@ -1,0 +1,68 @@
+-- name: create_thread
+INSERT INTO threads (id, project_id, tool_resources, metadata) VALUES ($1, $2, $3, $4) RETURNING *
+
+-- name: get_thread
+SELECT * FROM threads WHERE id = $1 AND project_id = $2
+
+-- name: modify_thread
+UPDATE threads SET tool_resources = COALESCE($3, tool_resources), metadata = COALESCE($4, metadata)
+WHERE id = $1 AND project_id = $2 RETURNING *
+
+-- name: delete_thread
+-- A run that is active on the thread goes with it: whoever executes it is told to stop.
+WITH gone AS (
+    DELETE FROM threads WHERE id = $1 AND project_id = $2 RETURNING id, project_id, seq, active_run_id
+), told AS (
+    SELECT pg_notify('assistd_cancel', active_run_id) FROM gone WHERE active_run_id IS NOT NULL
+)
+INSERT INTO tombstones (id, project_id, seq)
+SELECT id, project_id, seq FROM gone LEFT JOIN told ON true
+RETURNING id
+
+-- name: lock_for_message
+-- Waits for a run that is just being created or just finishing, and then sees its outcome.
+SELECT active_run_id FROM threads WHERE id = $1 AND project_id = $2 FOR SHARE
+
+-- name: thread_exists
+SELECT EXISTS (SELECT FROM threads WHERE id = $1 AND project_id = $2)
+
+-- name: create_messages
+INSERT INTO messages (id, thread_id, role, status, completed_at, content, attachments, metadata)
+SELECT new.id, $1, new.role, 'completed', unix_now(), new.content, new.attachments, new.metadata
+FROM unnest($2::text[], $3::text[], $4::json[], $5::json[], $6::json[])
+     WITH ORDINALITY AS new (id, role, content, attachments, metadata, place)
+ORDER BY new.place
+RETURNING *
+
+-- name: get_message
+SELECT m.* FROM messages m JOIN threads t ON t.id = m.thread_id
+WHERE m.id = $3 AND m.thread_id = $2 AND t.project_id = $1
+
+-- name: modify_message
+UPDATE messages SET metadata = COALESCE($4, metadata)
+FROM threads t
+WHERE messages.id = $3 AND messages.thread_id = $2 AND t.id = $2 AND t.project_id = $1
+RETURNING messages.*
+
+-- name: delete_message
+WITH gone AS (
+    DELETE FROM messages USING threads t
+    WHERE messages.id = $3 AND messages.thread_id = $2 AND t.id = $2 AND t.project_id = $1
+    RETURNING messages.id, t.project_id, messages.seq
+)
+INSERT INTO tombstones (id, project_id, seq) SELECT id, project_id, seq FROM gone RETURNING id
+
+-- name: messages_place
+SELECT seq FROM messages WHERE id = $1 AND thread_id = $2
+UNION ALL
+SELECT s.seq FROM tombstones s JOIN threads t ON t.project_id = s.project_id WHERE s.id = $1 AND t.id = $2
+
+-- name: messages_asc
+SELECT * FROM messages
+WHERE thread_id = $1 AND seq > $2 AND seq < $3 AND ($5::text IS NULL OR run_id = $5)
+ORDER BY seq ASC LIMIT $4
+
+-- name: messages_desc
+SELECT * FROM messages
+WHERE thread_id = $1 AND seq > $2 AND seq < $3 AND ($5::text IS NULL OR run_id = $5)
+ORDER BY seq DESC LIMIT $4
