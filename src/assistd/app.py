@@ -37,7 +37,8 @@ from assistd.llm.routing import Routing, load_routes, single_route
 from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
 from assistd.runs import retention, store, stream
-from assistd.runs.executor import Executor, ModelFinder
+from assistd.runs.execution import ModelFinder
+from assistd.runs.executor import Executor
 from assistd.runs.routes import Runs
 from assistd.runs.stream import EventLog, Streams
 from assistd.settings import PREFIX, Settings

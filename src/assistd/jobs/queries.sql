@@ -35,5 +35,5 @@ RETURNING jobs.kind, jobs.key, jobs.attempt
 -- name: release
 UPDATE jobs SET due = now() + $4::interval, worker = NULL WHERE kind = $1 AND key = $2 AND attempt = $3
 
--- name: drop
-DELETE FROM jobs WHERE kind = $1 AND key = ANY ($2::text[])
+-- name: complete
+DELETE FROM jobs WHERE kind = $1 AND key = $2 AND attempt = $3

@@ -63,6 +63,6 @@ async def release(conn: Any, job: Job, delay: timedelta = timedelta()) -> None:
     await conn.execute(SQL["wake"], job.kind)
 
 
-async def drop(conn: Any, kind: str, keys: Sequence[str]) -> None:
-    """Remove jobs whose object is gone."""
-    await conn.execute(SQL["drop"], kind, keys)
+async def complete(conn: Any, job: Job) -> None:
+    """Remove a job that has nothing left to do. One that was claimed again since stays with its new worker."""
+    await conn.execute(SQL["complete"], job.kind, job.key, job.attempt)

@@ -1,78 +1,17 @@
-"""Carries out what the machine decides, for one claim of one run.
-
-The loop is: ask `machine.next_command`, do it, look again. Everything written
-goes through `_commit`, under the lease of the claim; what is committed is then
-published to the run's followers, never the other way round.
-
-Three things may interrupt: the run is cancelled, it expires, or the lease is
-lost. The first two stop the upstream call and let the machine decide about what
-is committed by then; the third stops the executor without a word.
-"""
+"""Executes runs: the handler of `run` jobs, and whom to tell when a run's status was changed from outside."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-import msgspec
 import structlog
 
-from assistd.db.pool import Database
+from assistd.db.pool import Database, is_away
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
-from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
-from assistd.runs import history, machine, progress, request, store
-from assistd.runs.frames import Batch, Scribe
-from assistd.runs.machine import (
-    AwaitToolOutputs,
-    Begin,
-    CallModel,
-    CloseStep,
-    Command,
-    Discard,
-    Finish,
-    Outcome,
-    Rest,
-    RunTools,
-    Status,
-    Transcript,
-)
-from assistd.runs.progress import NO_USAGE, Change, write
-from assistd.runs.progress import CloseStep as ClosedStep
+from assistd.runs import progress
+from assistd.runs.execution import Execution, LeaseLost, ModelFinder
 from assistd.runs.stream import Streams
-from assistd.runs.turn import Scene, ToolUnavailable, Turn, shown_step
-from assistd.runs.wire import LastError, Run, ToolCall, ToolCalls, required_action, usage
-from assistd.threads import store as threads
-from assistd.threads.wire import IncompleteDetails
-from assistd.web.wire import to_json
 
 log = structlog.get_logger("assistd.runs")
-
-# Pauses between tries of an upstream that fails without saying how long to wait, in seconds.
-_BACKOFF = (0.5, 1, 2, 4, 8, 15, 30)
-
-# What an open message and its step become when the run ends before they do.
-_ENDS = {
-    Status.COMPLETED: ("completed", None),
-    Status.INCOMPLETE: ("completed", "max_tokens"),
-    Status.FAILED: ("failed", "run_failed"),
-    Status.CANCELLED: ("cancelled", "run_cancelled"),
-    Status.EXPIRED: ("expired", "run_expired"),
-}
-
-_SERVER_ERROR = "Sorry, something went wrong."
-
-ModelFinder = Callable[[str], Model | None]
-
-
-class _LeaseLost(Exception):
-    """Another worker has the run, or the run is gone."""
-
-
-class _Moved(Exception):
-    """The run is no longer in the status it was expected in; what is known of it was loaded anew."""
 
 
 class Executor:
@@ -82,24 +21,29 @@ class Executor:
         self._db = db
         self._streams = streams
         self._find_model = find_model
-        self._running: dict[str, _Execution] = {}
+        self._running: dict[str, Execution] = {}
 
     async def handle(self, job: Job) -> None:
         """Take a run as far as it goes: to its end, or to where it waits for its client."""
         async with self._db.acquire() as conn:
             row = await progress.claim(conn, job.key, job.attempt)
             if row is None:
-                await jobs.drop(conn, job.kind, [job.key])
+                await jobs.complete(conn, job)
                 return
             # Before its first claim a run has no steps.
             steps = await progress.steps(conn, job.key) if job.attempt > 1 else []
-        execution = _Execution(self._db, self._streams, self._find_model, row, steps)
+        execution = Execution(self._db, self._streams, self._find_model, row, steps)
         self._running[job.key] = execution
         with self._streams.executing(job.key), structlog.contextvars.bound_contextvars(run_id=job.key):
             try:
                 await execution.run()
-            except _LeaseLost:
+            except LeaseLost:
                 log.warning("run taken over by another worker", lease=job.attempt)
+            except Exception as fault:
+                if is_away(fault):
+                    raise  # the job goes back to the queue, and the run goes on when the database is there again
+                log.exception("run failed by a fault of the server")
+                await execution.give_up()
             finally:
                 if self._running.get(job.key) is execution:
                     del self._running[job.key]
@@ -115,402 +59,3 @@ class Executor:
         """Look at every run's status again: news may have been missed."""
         for execution in self._running.values():
             execution.interrupted.set()
-
-
-class _Execution:
-    """One claim of one run."""
-
-    def __init__(self, db: Database, streams: Streams, find_model: ModelFinder, row: Any, steps: Any) -> None:
-        self.interrupted = asyncio.Event()
-        self.ended = False
-        self._db = db
-        self._streams = streams
-        self._find_model = find_model
-        self._lease: int = row["lease"]
-        self._offset: float = row["now"] - time.monotonic()
-        self._scribe = Scribe(row["id"], self._lease, row["last_number"])
-        self._committing = asyncio.Lock()
-        self._turn: Turn | None = None
-        self._turn_usage: Usage = NO_USAGE  # of a turn that is not committed yet
-        self._failures = 0
-        self._load(row, steps)
-
-    # --- what is known
-
-    def _load(self, row: Any, steps: Any) -> None:
-        self._run = store.run_of(row)
-        self._id: str = row["id"]
-        self._scene = Scene(row["id"], row["thread_id"], row["assistant_id"], row["expires_at"])
-        self._stored_steps = {step["id"]: step for step in steps}
-        counted = Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"])
-        self._spent = _sum(counted, self._turn_usage)
-        self._transcript = Transcript(
-            status=Status(row["status"]),
-            expires_at=row["expires_at"],
-            steps=[_known(step) for step in steps],
-            prompt_tokens=self._spent.prompt_tokens,
-            completion_tokens=self._spent.completion_tokens,
-            max_prompt_tokens=row["max_prompt_tokens"],
-            max_completion_tokens=row["max_completion_tokens"],
-        )
-
-    async def _reload(self) -> None:
-        async with self._db.acquire() as conn:
-            row = await progress.reload(conn, self._id, self._lease)
-            if row is None:
-                raise _LeaseLost
-            steps = await progress.steps(conn, self._id)
-        self._load(row, steps)
-
-    def _now(self) -> float:
-        """The database's time, as read at the claim and carried on from there."""
-        return time.monotonic() + self._offset
-
-    def _clock(self) -> int:
-        return int(self._now())
-
-    # --- the loop
-
-    async def run(self) -> None:
-        """Do what is to be done until there is nothing more."""
-        while True:
-            command = machine.next_command(self._transcript, self._clock())
-            if isinstance(command, Rest):
-                self.ended = True
-                return
-            try:
-                await self._do(command)
-            except _Moved:
-                log.debug("run moved on", status=self._transcript.status)
-
-    async def _do(self, command: Command) -> None:
-        match command:
-            case Begin():
-                await self._begin()
-            case CallModel():
-                await self._interruptible(self._call_model(command))
-            case Discard(step_id=step_id):
-                await self._discard(step_id)
-            case AwaitToolOutputs():
-                await self._await_outputs()
-            case RunTools(calls=calls):
-                await self._fail("server_error", f"The {calls[0].type} tool is not available in this version.")
-            case CloseStep():
-                raise AssertionError("outputs complete their step when they are submitted")
-            case Finish(status=status, reason=reason):
-                await self._finish(status, reason)
-
-    async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work that a cancelled or expired run stops at once; then load what is committed."""
-        task = asyncio.ensure_future(work)
-        try:
-            while not await self._done_or_interrupted(task):
-                pass
-            if task.done():
-                return task.result()
-            # A commit under way is let through, so that what is known here stays what is stored.
-            async with self._committing:
-                task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await self._reload()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _done_or_interrupted(self, task: asyncio.Future[None]) -> bool:
-        """Wait; say whether the work is done or must stop. An interruption may turn out to be none."""
-        stop: asyncio.Future[Any] = asyncio.ensure_future(self.interrupted.wait())
-        try:
-            life = max(0.0, self._transcript.expires_at - self._now())
-            await asyncio.wait((task, stop), timeout=life, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-        if task.done() or self._now() >= self._transcript.expires_at:
-            return True
-        self.interrupted.clear()
-        async with self._db.acquire() as conn:
-            row = await progress.reload(conn, self._id, self._lease)
-        return row is None or row["status"] != self._transcript.status
-
-    # --- commands
-
-    async def _begin(self) -> None:
-        at = self._clock()
-        self._run = msgspec.structs.replace(self._run, status=Status.IN_PROGRESS, started_at=at)
-        self._scribe.event("thread.run.in_progress", store.streamed(self._run))
-        await self._commit(Change(old=Status.QUEUED, new=Status.IN_PROGRESS, at=at))
-
-    async def _call_model(self, command: CallModel) -> None:
-        model = self._find_model(self._run.model)
-        if model is None:
-            return await self._fail("server_error", f"The model '{self._run.model}' does not exist")
-        try:
-            chat = await self._compose(model, command)
-            await self._converse(model, chat)
-        except ModelRefused as refusal:
-            await self._fail(refusal.code, str(refusal))
-        except ToolUnavailable as missing:
-            await self._fail("server_error", str(missing))
-        except ModelUnavailable as fault:
-            await self._try_again(fault)
-
-    async def _compose(self, model: Model, command: CallModel) -> ChatRequest:
-        first = not any(step.type == "tool_calls" for step in self._transcript.steps)
-        chat = request.compose(self._run, model, command, first_turn=first)
-        window = request.window(self._run, model, command, chat)
-        async with self._db.acquire() as conn:
-            conversation = await history.load(conn, self._scene.thread_id, window)
-        return request.with_conversation(chat, conversation)
-
-    async def _converse(self, model: Model, chat: ChatRequest) -> None:
-        """Make one completion, from its first delta to what follows from its end."""
-        turn = self._turn = Turn(
-            self._scene, self._scribe, self._clock, self._commit, request.function_names(self._run)
-        )
-        stream = model.stream(chat)
-        try:
-            async for deltas in stream:
-                await turn.feed(deltas)
-                self._publish(self._scribe.take())
-        finally:
-            await stream.aclose()
-        self._failures = 0
-        await self._take_in(turn)
-
-    async def _take_in(self, turn: Turn) -> None:
-        """Make a turn's end part of the transcript; the next command commits it."""
-        finish = turn.finish
-        assert finish is not None, "a model's stream ends with Finish or raises"
-        self._turn_usage = finish.usage or NO_USAGE
-        self._spent = _sum(self._spent, self._turn_usage)
-        steps = list(self._transcript.steps)
-        outcome: Outcome | None = None
-        if turn.calls is not None and finish.reason == "tool_calls":
-            calls = [machine.Call(call.id, call.type, done=False) for call in turn.calls.named()]
-            steps.append(machine.Step(turn.calls.step_id, "tool_calls", open=True, calls=calls))
-        else:
-            if not turn.is_open:
-                await turn.say_nothing()
-            outcome = {"length": Outcome.CUT, "content_filter": Outcome.FILTERED}.get(finish.reason, Outcome.ANSWERED)
-        self._transcript = msgspec.structs.replace(
-            self._transcript,
-            steps=steps,
-            outcome=outcome,
-            prompt_tokens=self._spent.prompt_tokens,
-            completion_tokens=self._spent.completion_tokens,
-        )
-
-    async def _try_again(self, fault: ModelUnavailable) -> None:
-        """Wait as long as the upstream asked or the backoff says, if the run lives that long; else fail."""
-        pause = _BACKOFF[min(self._failures, len(_BACKOFF) - 1)] if fault.retry_after is None else fault.retry_after
-        self._failures += 1
-        if self._now() + pause >= self._transcript.expires_at:
-            code = "rate_limit_exceeded" if isinstance(fault, ModelRateLimited) else "server_error"
-            return await self._fail(code, str(fault))
-        log.warning("upstream failed, trying again", error=str(fault), pause=pause, failures=self._failures)
-        await self._take_back()
-        await asyncio.sleep(pause)
-        return None
-
-    async def _take_back(self) -> None:
-        """Take back what a cut turn has opened."""
-        turn = self._turn
-        if turn is None or not turn.is_open:
-            return
-        error = LastError("server_error", "The model's answer was cut short; it is asked again.")
-        if turn.message is not None:
-            closed, message = turn.close_message("failed", "run_failed", error=error)
-            change = self._change(discard_step=closed.id, discard_message=message.id)
-        else:
-            change = self._change(discard_step=turn.close_calls("failed", error=error).id)
-        await self._commit(change)
-
-    async def _discard(self, step_id: str) -> None:
-        """Take back a step that another worker left open."""
-        step = self._stored_steps[step_id]
-        details = msgspec.json.decode(step["step_details"])
-        message_id = details.get("message_creation", {}).get("message_id")
-        error = LastError("server_error", "The worker was interrupted; the step is done again.")
-        await self._tell_orphan(step, details, "failed", error)
-        await self._commit(self._change(discard_step=step_id, discard_message=message_id))
-        self._drop_step(step_id)
-
-    async def _await_outputs(self) -> None:
-        at = self._clock()
-        calls, closed = self._open_calls()
-        action = required_action([call for call in calls if call.type == "function"])
-        self._run = msgspec.structs.replace(self._run, status=Status.REQUIRES_ACTION, required_action=to_json(action))
-        self._scribe.event("thread.run.requires_action", store.streamed(self._run))
-        await self._commit(
-            Change(
-                old=Status.IN_PROGRESS,
-                new=Status.REQUIRES_ACTION,
-                at=at,
-                required_action=action,
-                close_step=closed,
-                usage=self._turn_usage,
-            )
-        )
-
-    def _open_calls(self) -> tuple[list[ToolCall], ClosedStep | None]:
-        """Return the calls of the open step, and what to write of it if this turn has named them."""
-        if self._turn is not None and self._turn.calls is not None:
-            calls = self._turn.calls.named()
-            return calls, self._turn.close_calls("in_progress", self._turn_usage)
-        step = self._stored_steps[self._transcript.steps[-1].id]
-        return msgspec.json.decode(step["step_details"], type=ToolCalls).tool_calls, None
-
-    async def _fail(self, code: str, message: str) -> None:
-        await self._finish(Status.FAILED, error=LastError(code, message or _SERVER_ERROR))
-
-    async def _finish(self, status: Status, reason: str | None = None, error: LastError | None = None) -> None:
-        """End the run, and with it whatever is still open."""
-        if status is Status.FAILED and error is None:
-            error = LastError("server_error", "The model's answer was withheld by its content filter.")
-        at = self._clock()
-        old = self._transcript.status
-        if status is Status.CANCELLED:
-            self._run = msgspec.structs.replace(self._run, status=Status.CANCELLING, required_action=None)
-            self._scribe.event("thread.run.cancelling", store.streamed(self._run))
-        closing = await self._close_open(status, error, reason)
-        self._run = self._ended_run(status, at, reason, error)
-        self._scribe.event(f"thread.run.{status}", store.streamed(self._run))
-        await self._commit(
-            Change(
-                old=old,
-                new=status,
-                at=at,
-                last_error=error,
-                incomplete_reason=reason,
-                usage=self._turn_usage,
-                **closing,
-            )
-        )
-        log.info("run ended", status=status, error=error.message if error else None)
-
-    async def _close_open(self, status: Status, error: LastError | None, reason: str | None) -> dict[str, Any]:
-        """Close what the run's end leaves open, of this turn or of another worker's: parts of a `Change`."""
-        step_status, why = _ENDS[status]
-        turn = self._turn
-        if turn is not None and turn.message is not None:
-            if self._transcript.outcome is Outcome.FILTERED:
-                why = "content_filter"
-            elif self._transcript.outcome is Outcome.ANSWERED:
-                why = None  # the answer is whole, even if a budget is used up
-            step, message = turn.close_message(step_status, why, self._turn_usage, error)
-            return {"close_step": step, "close_message": message}
-        if turn is not None and turn.calls is not None:
-            if status is Status.INCOMPLETE:  # calls cut by the limit cannot be made
-                step_status = "failed"
-                error = LastError("server_error", "The token limit was reached while the model named its tool calls.")
-            return {"close_step": turn.close_calls(step_status, self._turn_usage, error)}
-        orphan = next((s for s in self._transcript.steps if s.open), None)
-        if orphan is None:
-            return {}
-        stored = self._stored_steps[orphan.id]
-        details = msgspec.json.decode(stored["step_details"])
-        await self._tell_orphan(stored, details, step_status, error)
-        if orphan.type == "message_creation":  # its words are lost with the worker that had them
-            return {"discard_step": orphan.id, "discard_message": details["message_creation"]["message_id"]}
-        return {"close_step": ClosedStep(orphan.id, step_status, details, last_error=error)}
-
-    async def _tell_orphan(self, step: Any, details: Any, status: str, error: LastError | None) -> None:
-        """Tell the end of a step, and of its message, that this executor did not open."""
-        message_id = details.get("message_creation", {}).get("message_id")
-        if message_id is not None:
-            async with self._db.acquire() as conn:
-                message = await progress.message(conn, message_id)
-            why = {"cancelled": "run_cancelled", "expired": "run_expired"}.get(status, "run_failed")
-            shown = msgspec.structs.replace(
-                threads.message(message),
-                status="incomplete",
-                incomplete_details=IncompleteDetails(why),
-                incomplete_at=self._clock(),
-            )
-            self._scribe.event("thread.message.incomplete", shown)
-        shown_as = shown_step(
-            self._scene, step["id"], step["type"], step["created_at"], status, details, self._clock(), None, error
-        )
-        self._scribe.event(f"thread.run.step.{status}", shown_as)
-
-    def _ended_run(self, status: Status, at: int, reason: str | None, error: LastError | None) -> Run:
-        spent = self._spent
-        return msgspec.structs.replace(
-            self._run,
-            status=status,
-            expires_at=None,
-            completed_at=at if status in (Status.COMPLETED, Status.INCOMPLETE) else None,
-            failed_at=at if status is Status.FAILED else None,
-            cancelled_at=at if status is Status.CANCELLED else None,
-            required_action=None,
-            last_error=None if error is None else to_json(error),
-            incomplete_details=None if reason is None else IncompleteDetails(reason),
-            usage=usage(spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens, spent.reasoning_tokens),
-        )
-
-    # --- writing
-
-    def _change(self, **parts: Any) -> Change:
-        return Change(old=self._transcript.status, new=self._transcript.status, at=self._clock(), **parts)
-
-    async def _commit(self, change: Change) -> None:
-        """Write a change with the events told so far, then publish them.
-
-        Raises _Moved where the run's status is another by now, _LeaseLost where the run is another worker's.
-        """
-        batch = self._scribe.take()
-        async with self._committing:
-            whole = await self._streams.log.take(self._id, batch)
-            async with self._db.acquire() as conn:
-                written = await write(conn, self._id, self._lease, change, whole)
-            if written:
-                self._committed(change, batch)
-                return
-            if batch is not None:
-                self._scribe.rewind(batch.first - 1)
-            await self._reload()
-            if whole is not None and batch is not None and whole.first < batch.first:
-                kept = msgspec.structs.replace(whole, last=batch.first - 1, frames=whole.frames[: -len(batch.frames)])
-                self._streams.log.append(kept)
-            elif whole is not None and batch is None:
-                self._streams.log.append(whole)
-        raise _Moved
-
-    def _committed(self, change: Change, batch: Batch | None) -> None:
-        if change.new is not change.old:
-            self._transcript = msgspec.structs.replace(self._transcript, status=change.new, outcome=None)
-            self._turn_usage = NO_USAGE
-        if change.open_step is None and (change.close_step is not None or change.discard_step is not None):
-            self._turn = None
-        if batch is not None:
-            self._streams.publish(batch)
-            self._streams.log.wrote(self._id)
-
-    def _publish(self, batch: Batch | None) -> None:
-        """Deliver events that announce no change, and log them soon."""
-        if batch is not None:
-            self._streams.publish(batch)
-            self._streams.log.append(batch)
-
-    def _drop_step(self, step_id: str) -> None:
-        kept = [step for step in self._transcript.steps if step.id != step_id]
-        self._transcript = msgspec.structs.replace(self._transcript, steps=kept)
-
-
-def _sum(a: Usage, b: Usage) -> Usage:
-    return Usage(
-        a.prompt_tokens + b.prompt_tokens,
-        a.completion_tokens + b.completion_tokens,
-        a.cached_tokens + b.cached_tokens,
-        a.reasoning_tokens + b.reasoning_tokens,
-    )
-
-
-def _known(step: Any) -> machine.Step:
-    """Make of a stored step what the machine needs of it."""
-    open_ = step["status"] == "in_progress"
-    calls: list[machine.Call] = []
-    if step["type"] == "tool_calls":
-        details = msgspec.json.decode(step["step_details"], type=ToolCalls)
-        calls = [machine.Call(c.id, c.type, c.function.output is not None) for c in details.tool_calls]
-    return machine.Step(step["id"], step["type"], open_, calls)

@@ -120,8 +120,10 @@ def _messages(items: Sequence[_Item]) -> list[Any]:
     spoke: str | None = None  # the run whose words stand last, which its tool calls join
     for item in items:
         if item.role != "tools":
-            messages.append({"role": item.role, "content": _content(item)})
-            spoke = item.run_id if item.role == "assistant" else None
+            content = _content(item)
+            if content or item.role != "assistant":  # some upstreams refuse an assistant that says nothing
+                messages.append({"role": item.role, "content": content})
+                spoke = item.run_id if item.role == "assistant" else None
             continue
         details = _calls.decode(item.payload)
         asked = [
