@@ -36,11 +36,12 @@ from assistd.llm.routing import Route as ModelRoute
 from assistd.llm.routing import Routing, load_routes, single_route
 from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
-from assistd.runs import retention, store, stream
+from assistd.runs import retention, store
+from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
 from assistd.runs.execution import ModelFinder
 from assistd.runs.executor import Executor
 from assistd.runs.routes import Runs
-from assistd.runs.stream import EventLog, Streams
+from assistd.runs.stream import Streams
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
 from assistd.web import endpoint, keys
@@ -184,7 +185,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         keyring = StoredKeys(db)
         await _listen(listener, worker, executor, streams, keyring)
         paths = [
-            *Runs(db, worker, streams, settings.run_expires_seconds).paths(),
+            *Runs(db, worker, executor, streams, settings.run_expires_seconds).paths(),
             *threads.paths(db),
             *assistants.paths(db),
             *Models(routing, upstream).paths(),
@@ -192,7 +193,12 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
         paths.sort(key=lambda path: path.template != "/threads/runs")
         http = _http([*endpoint.routes(paths, Door(keyring, settings.max_body_bytes)), *_health(db)])
-        for task in (event_log.run(), worker.run(), retention.keep_pruning(db, settings.event_retention_seconds)):
+        for task in (
+            event_log.run(),
+            streams.run(),
+            worker.run(),
+            retention.keep_pruning(db, settings.event_retention_seconds),
+        ):
             stack.push_async_callback(_cancel, asyncio.create_task(task))
         try:
             yield Node(http, worker, streams, event_log)
@@ -208,8 +214,8 @@ async def _listen(
     """Connect what other processes say with those whom it concerns."""
     await listener.listen(jobs.CHANNEL, lambda _: worker.wake())
     await listener.listen(store.CANCEL_CHANNEL, executor.interrupt)
-    await listener.listen(stream.EVENTS_CHANNEL, streams.nudge)
-    await listener.listen(stream.FOLLOW_CHANNEL, streams.log.asked_for)
+    await listener.listen(EVENTS_CHANNEL, streams.nudge)
+    await listener.listen(FOLLOW_CHANNEL, streams.log.asked_for)
     await listener.listen(keys.CHANNEL, lambda _: keyring.forget())
     for catch_up in (worker.wake, executor.interrupt_all, streams.nudge_all, keyring.forget):
         listener.on_reconnect(catch_up)
@@ -228,7 +234,9 @@ def _health(db: Database) -> list[Route]:
             async with asyncio.timeout(2), db.acquire() as conn:
                 await conn.fetchval("SELECT 1")
         except Exception as fault:
-            return JSONResponse({"status": "unavailable", "database": str(fault)}, status_code=503)
+            return JSONResponse(
+                {"status": "unavailable", "database": str(fault) or type(fault).__name__}, status_code=503
+            )
         return JSONResponse({"status": "ok"})
 
     return [Route("/healthz", alive), Route("/readyz", ready)]

@@ -165,7 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve the API and execute runs")
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default 8000; 0 takes a free one)")
-    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the port (default 1)")
+    serve.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="processes that share the port (default 1)"
+    )
     serve.add_argument("--log-level", help="debug, info, warning or error (default info)")
     serve.add_argument("--shared-port", action="store_true", help=argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
@@ -184,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="examine this installation and say what is amiss")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import structlog
 
@@ -28,7 +29,76 @@ _GRACE_SECONDS = 5.0
 
 async def serve(settings: Settings, *, processes: int, shared_port: bool) -> int:
     """Serve until SIGINT or SIGTERM. `shared_port`: this is one of several processes on the port."""
-    stopped = _stop_signal()
+    stop = Stop()
+    if shared_port:
+        stop.with_parent()
+    with stop.cutting_the_start():
+        await _serve(settings, processes, shared_port, stop)
+    return 0
+
+
+async def work(settings: Settings) -> int:
+    """Execute runs until SIGINT or SIGTERM, without serving the API."""
+    stop = Stop()
+    with stop.cutting_the_start():
+        async with AsyncExitStack() as stack:
+            dsn = await stack.enter_async_context(app.open_database(settings))
+            routing = await stack.enter_async_context(app.open_routing(settings))
+            node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
+            log.info("worker ready", name=node.worker.name)
+            await stop.wait()
+            log.info("stopping", runs_handed_back=node.worker.busy)
+    return 0
+
+
+class Stop:
+    """The wish to stop, told by SIGINT, SIGTERM or the end of the parent process.
+
+    While a node starts, which may take long (a model is fetched), the wish cancels the start;
+    from the first `wait` on, it is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._starting = asyncio.current_task()
+        self._wished = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._wish)
+
+    def with_parent(self) -> None:
+        """Stop when the parent process is gone: standard input is a pipe of its, which ends with it."""
+        loop, pipe = asyncio.get_running_loop(), sys.stdin.fileno()
+
+        def read() -> None:
+            if not os.read(pipe, 1024):
+                loop.remove_reader(pipe)
+                self._wish()
+
+        loop.add_reader(pipe, read)
+
+    @contextmanager
+    def cutting_the_start(self) -> Iterator[None]:
+        """Leave the block quietly when the wish comes while the node still starts."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._wished.is_set():
+                raise
+            log.info("stopped while starting")
+
+    async def wait(self) -> None:
+        """Wait for the wish; the start is over."""
+        self._starting = None
+        await self._wished.wait()
+
+    def _wish(self) -> None:
+        self._wished.set()
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+
+
+async def _serve(settings: Settings, processes: int, shared_port: bool, stop: Stop) -> None:
     async with AsyncExitStack() as stack:
         held = None if shared_port else stack.enter_context(reserve(settings.host, settings.port))
         port = settings.port if held is None else held.getsockname()[1]
@@ -37,67 +107,58 @@ async def serve(settings: Settings, *, processes: int, shared_port: bool) -> int
             await app.check_door(settings, dsn)
         routing = await stack.enter_async_context(app.open_routing(settings))
         if processes > 1:
-            return await _supervise(settings, processes, port, dsn, routing, stopped)
+            await _supervise(settings, processes, port, dsn, routing, stop)
+            return
         node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
         http = HttpServer(node.http, settings.host, port)
         await http.start()
         if not shared_port:
             await _answering(settings.host, port)
             _announce(settings.host, port)
-        await stopped.wait()
+        await stop.wait()
         log.info("stopping", runs_handed_back=node.worker.busy)
         await node.worker.stop()
         node.streams.close()
         await http.stop(_GRACE_SECONDS)
-    return 0
-
-
-async def work(settings: Settings) -> int:
-    """Execute runs until SIGINT or SIGTERM, without serving the API."""
-    stopped = _stop_signal()
-    async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(app.open_database(settings))
-        routing = await stack.enter_async_context(app.open_routing(settings))
-        node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
-        log.info("worker ready", name=node.worker.name)
-        await stopped.wait()
-        log.info("stopping", runs_handed_back=node.worker.busy)
-    return 0
 
 
 # --- several processes
 
 
-async def _supervise(
-    settings: Settings, count: int, port: int, dsn: str, routing: Routing, stopped: asyncio.Event
-) -> int:
+async def _supervise(settings: Settings, count: int, port: int, dsn: str, routing: Routing, stop: Stop) -> None:
     """Keep `count` processes running until told to stop."""
     environ = {**os.environ, PREFIX + "DATABASE_URL": dsn, PREFIX + "HOST": settings.host, PREFIX + "PORT": str(port)}
     with app.routes_for_children(settings, routing) as models:
         environ.update(models)
-        keepers = [asyncio.create_task(_keep_running(environ, stopped)) for _ in range(count)]
-        await _answering(settings.host, port)
-        _announce(settings.host, port)
-        await stopped.wait()
-        await asyncio.gather(*keepers)
-    return 0
+        ending = asyncio.Event()
+        keepers = [asyncio.create_task(_keep_running(environ, ending)) for _ in range(count)]
+        try:
+            await _answering(settings.host, port)
+            _announce(settings.host, port)
+            await stop.wait()
+        finally:
+            ending.set()
+            await asyncio.gather(*keepers)
 
 
-async def _keep_running(environ: dict[str, str], stopped: asyncio.Event) -> None:
+async def _keep_running(environ: dict[str, str], ending: asyncio.Event) -> None:
     """Run one process, and again when it dies, until told to stop."""
-    while not stopped.is_set():
+    while not ending.is_set():
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "assistd.cli", "serve", "--shared-port", env=environ, start_new_session=True
+            *(sys.executable, "-m", "assistd.cli", "serve", "--shared-port"),
+            stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process is gone
+            env=environ,
+            start_new_session=True,
         )
-        await _ended_or_stopped(child, stopped)
-        if not stopped.is_set():
+        await _ended_or_told(child, ending)
+        if not ending.is_set():
             log.error("a server process died and is started again", pid=child.pid, status=child.returncode)
             await asyncio.sleep(1)
 
 
-async def _ended_or_stopped(child: Process, stopped: asyncio.Event) -> None:
+async def _ended_or_told(child: Process, ending: asyncio.Event) -> None:
     ended = asyncio.ensure_future(child.wait())
-    told = asyncio.ensure_future(stopped.wait())
+    told = asyncio.ensure_future(ending.wait())
     await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     if not ended.done():
@@ -106,14 +167,6 @@ async def _ended_or_stopped(child: Process, stopped: asyncio.Event) -> None:
 
 
 # --- small things
-
-
-def _stop_signal() -> asyncio.Event:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped
 
 
 async def _answering(host: str, port: int) -> None:

@@ -18,14 +18,27 @@ import platformdirs
 
 PREFIX = "ASSISTD_"
 _DATA_DIR = Path(platformdirs.user_data_dir("assistd", appauthor=False))
+_KINDS: dict[type, str] = {int: "a whole number", str: "a text", Path: "the path of a folder"}
+_TYPES: dict[type, str] = {int: "integer", str: "text", Path: "path"}
+_RANGES = {
+    "port": (0, 65_535),
+    "database_pool": (1, 1000),
+    "model_context_length": (0, 1_000_000_000),
+    "run_expires_seconds": (1, 1_000_000_000),
+    "run_concurrency": (1, 1_000_000),
+    "event_retention_seconds": (1, 1_000_000_000),
+    "lease_seconds": (1, 86_400),
+    "max_body_bytes": (1, 1_000_000_000),
+}
 
 
 class SettingsError(Exception):
     """A setting has a value it cannot have; the message says which and what would do."""
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str, shown: str = "") -> Any:
+    """Describe a setting; `shown` is how the reference shows a default that differs between machines."""
+    return field(default=default, metadata={"help": help, "shown": shown or f"`{default}`"})
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,11 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "Address to listen on. Anything but loopback needs an API key first.")
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.")
-    data_dir: Path = _setting(_DATA_DIR, "Folder for the embedded PostgreSQL, fetched models and blobs.")
+    data_dir: Path = _setting(
+        _DATA_DIR,
+        "Folder for the embedded PostgreSQL, fetched models and blobs.",
+        shown="the user's data folder: `~/.local/share/assistd` on Linux",
+    )
     database_url: str = _setting("", "PostgreSQL 15+ with pgvector. Empty: an own one under DATA_DIR.")
     database_pool: int = _setting(16, "Connections each process keeps to PostgreSQL at most.")
     blob_url: str = _setting("", "Where file contents go (a folder or an S3 URL). Empty: under DATA_DIR.")
@@ -90,22 +107,64 @@ def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, kind: type) -> Any:
+    """Make a value of its text or of what TOML gave. TOML's own types count: `port = true` is not port 1."""
     try:
-        if kind is Path:
+        if kind is int and (isinstance(value, str) or type(value) is int):
+            return int(value)
+        if kind is Path and isinstance(value, str | Path):
             return Path(value).expanduser()
-        return kind(value)
-    except (TypeError, ValueError) as fault:
-        raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}; it must be {kind.__name__}.") from fault
+        if kind is str and isinstance(value, str):
+            return value
+    except (ValueError, RuntimeError):  # not a number; `~name` of nobody
+        pass
+    raise SettingsError(f"{PREFIX}{name.upper()} is {value!r}; it must be {_KINDS[kind]}.")
 
 
 def _check(settings: Settings) -> Settings:
-    if not 0 <= settings.port <= 65535:
-        raise SettingsError(f"{PREFIX}PORT is {settings.port}; it must be between 0 and 65535.")
-    for name in ("database_pool", "run_expires_seconds", "run_concurrency", "lease_seconds", "max_body_bytes"):
-        if getattr(settings, name) < 1:
-            raise SettingsError(f"{PREFIX}{name.upper()} is {getattr(settings, name)}; it must be at least 1.")
+    for name, (least, most) in _RANGES.items():
+        if not least <= getattr(settings, name) <= most:
+            raise SettingsError(
+                f"{PREFIX}{name.upper()} is {getattr(settings, name)}; it must be between {least} and {most}."
+            )
+    if settings.event_retention_seconds < settings.run_expires_seconds:
+        raise SettingsError(
+            f"{PREFIX}EVENT_RETENTION_SECONDS is {settings.event_retention_seconds}; it must be at least "
+            f"{PREFIX}RUN_EXPIRES_SECONDS, which is {settings.run_expires_seconds}."
+        )
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"{PREFIX}LOG_LEVEL is {settings.log_level!r}; it must be debug, info, warning or error.")
     if settings.log_format not in ("auto", "text", "json"):
         raise SettingsError(f"{PREFIX}LOG_FORMAT is {settings.log_format!r}; it must be auto, text or json.")
     return settings
+
+
+# --- the reference page
+
+_PAGE = """\
+# Settings
+
+<!-- Made by `python -m assistd.settings`; change the table in src/assistd/settings.py instead. -->
+
+A setting is an environment variable (`ASSISTD_PORT=8080`) or a line of `assistd.toml` in the folder where assistd is
+started (`port = 8080`). The environment wins over the file, and an option of the command line (`--host`, `--port`,
+`--log-level`) wins over both. `ASSISTD_CONFIG` names another file. An empty variable counts as not set. A name that
+the file sets and assistd does not know, or a value that cannot be, stops the start with a sentence that says so.
+
+| Variable | In `assistd.toml` | Type | Default | What it is |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def reference() -> str:
+    """Return the page docs/reference/settings.md, as Markdown."""
+    types = get_type_hints(Settings)
+    rows = [
+        f"| `{PREFIX}{f.name.upper()}` | `{f.name}` | {_TYPES[types[f.name]]} "
+        f"| {'' if f.default == '' else f.metadata['shown']} | {f.metadata['help']} |\n"
+        for f in fields(Settings)
+    ]
+    return _PAGE + "".join(rows)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

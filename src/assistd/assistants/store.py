@@ -35,7 +35,7 @@ async def create(conn: Any, project_id: str, new: CreateAssistant) -> Assistant:
         to_json(normalize_format(new.response_format)),
         new.reasoning_effort,
     )
-    return _assistant(row)
+    return assistant_of(row)
 
 
 async def get(conn: Any, project_id: str, id: str) -> Assistant:
@@ -43,7 +43,7 @@ async def get(conn: Any, project_id: str, id: str) -> Assistant:
     row = await conn.fetchrow(SQL["get"], id, project_id)
     if row is None:
         raise errors.not_found("assistant", id)
-    return _assistant(row)
+    return assistant_of(row)
 
 
 async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant) -> Assistant:
@@ -70,7 +70,7 @@ async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant) -
         None if change.response_format is None else to_json(normalize_format(change.response_format)),
         change.reasoning_effort,
     )
-    return _assistant(row)
+    return assistant_of(row)
 
 
 async def delete(conn: Any, project_id: str, id: str) -> Deleted:
@@ -83,10 +83,11 @@ async def delete(conn: Any, project_id: str, id: str) -> Deleted:
 async def list_page(conn: Any, project_id: str, page: Page) -> ListOf[Assistant]:
     """List the project's assistants by insertion order."""
     rows = await fetch_page(conn, SQL, "list", "assistant", project_id, page)
-    return page_of([_assistant(row) for row in rows], page)
+    return page_of([assistant_of(row) for row in rows], page)
 
 
-def _assistant(row: Any) -> Assistant:
+def assistant_of(row: Any) -> Assistant:
+    """Make an assistant of its row."""
     return Assistant(
         id=row["id"],
         created_at=row["created_at"],

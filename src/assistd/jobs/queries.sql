@@ -13,7 +13,7 @@ RETURNING attempt
 -- name: wake
 SELECT pg_notify('assistd_jobs', $1)
 
--- name: claim
+-- name: take
 UPDATE jobs SET due = now() + $2::interval, attempt = attempt + 1, worker = $3
 WHERE (kind, key) IN (
     SELECT kind, key FROM jobs WHERE due <= now() AND kind = ANY ($1::text[])
@@ -26,10 +26,10 @@ RETURNING kind, key, attempt
 SELECT extract(epoch FROM min(due) - now())::float8 FROM jobs WHERE kind = ANY ($1::text[])
 
 -- name: heartbeat
--- Returns the jobs still held: one that is missing was taken over.
+-- Returns the jobs still held: one that is missing was taken over, has ended or was given back.
 UPDATE jobs SET due = now() + $4::interval
 FROM unnest($1::text[], $2::text[], $3::bigint[]) AS held (kind, key, attempt)
-WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt
+WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt AND jobs.worker IS NOT NULL
 RETURNING jobs.kind, jobs.key, jobs.attempt
 
 -- name: release

@@ -23,24 +23,36 @@ class Job(msgspec.Struct, frozen=True):
     attempt: int
 
 
-async def enqueue(conn: Any, kind: str, key: str) -> None:
-    """Queue a job and wake the workers when the transaction commits. One that is queued already is made ready."""
-    await conn.execute(SQL["enqueue"], kind, key)
+class Claim(msgspec.Struct, frozen=True):
+    """By whom a job is claimed, and for how long."""
+
+    worker: str
+    lease: timedelta
+
+
+async def wake(conn: Any, kind: str) -> None:
+    """Wake the workers of this kind of job when the transaction commits."""
     await conn.execute(SQL["wake"], kind)
 
 
-async def enqueue_claimed(conn: Any, kind: str, key: str, worker: str, lease: timedelta) -> Job | None:
+async def enqueue(conn: Any, kind: str, key: str) -> None:
+    """Queue a job and wake the workers when the transaction commits. One that is queued already is made ready."""
+    await conn.execute(SQL["enqueue"], kind, key)
+    await wake(conn, kind)
+
+
+async def enqueue_claimed(conn: Any, kind: str, key: str, claim: Claim) -> Job | None:
     """Queue a job, or take one that waits, for this worker to start once the transaction has committed.
 
     Returns None where another worker has the job.
     """
-    attempt = await conn.fetchval(SQL["enqueue_claimed"], kind, key, lease, worker)
+    attempt = await conn.fetchval(SQL["enqueue_claimed"], kind, key, claim.lease, claim.worker)
     return None if attempt is None else Job(kind, key, attempt)
 
 
-async def claim(conn: Any, kinds: Sequence[str], worker: str, lease: timedelta, limit: int) -> list[Job]:
-    """Take up to `limit` ready jobs, the longest due first."""
-    return [Job(*row) for row in await conn.fetch(SQL["claim"], kinds, lease, worker, limit)]
+async def take(conn: Any, kinds: Sequence[str], claim: Claim, limit: int) -> list[Job]:
+    """Claim up to `limit` ready jobs, the longest due first."""
+    return [Job(*row) for row in await conn.fetch(SQL["take"], kinds, claim.lease, claim.worker, limit)]
 
 
 async def next_due(conn: Any, kinds: Sequence[str]) -> float | None:
@@ -60,7 +72,7 @@ async def heartbeat(conn: Any, held: Sequence[Job], lease: timedelta) -> set[Job
 async def release(conn: Any, job: Job, delay: timedelta = timedelta()) -> None:
     """Give a job back to the queue, to be ready after a delay."""
     await conn.execute(SQL["release"], job.kind, job.key, job.attempt, delay)
-    await conn.execute(SQL["wake"], job.kind)
+    await wake(conn, job.kind)
 
 
 async def complete(conn: Any, job: Job) -> None:

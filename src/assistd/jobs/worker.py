@@ -11,7 +11,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +19,11 @@ import structlog
 
 from assistd.db.pool import Database
 from assistd.jobs import store
-from assistd.jobs.store import Job
+from assistd.jobs.store import Claim, Job
 
 log = structlog.get_logger("assistd.jobs")
 
-Handler = Callable[[Job], Awaitable[None]]
+Handler = Callable[[Job], Coroutine[Any, Any, None]]
 
 # An idle worker looks at the queue this often even if nobody wakes it: a wake-up may be lost
 # with a connection, and a dead worker's jobs announce nothing.
@@ -62,19 +62,26 @@ class Worker:
         """Look at the queue now."""
         self._woken.set()
 
-    async def enqueue(self, conn: Any, kind: str, key: str) -> Job | None:
-        """Queue a job within the caller's transaction, for this worker itself if it has room.
+    async def enqueue(self, conn: Any, kind: str, key: str, *, urgent: bool = False) -> Job | None:
+        """Queue a job within the caller's transaction, for this worker itself if it has room, or if it is urgent.
 
         Returns the job to hand to `start` after the commit, or None where another worker is to take it.
         """
-        if self._stopping or len(self._tasks) >= self._capacity or kind not in self._handlers:
+        claim = Claim(self.name, self._lease) if urgent and not self._stopping else self.claim(kind)
+        if claim is None:
             await store.enqueue(conn, kind, key)
             return None
-        return await store.enqueue_claimed(conn, kind, key, self.name, self._lease)
+        return await store.enqueue_claimed(conn, kind, key, claim)
 
-    def start(self, job: Job) -> None:
-        """Begin a claimed job."""
-        task = asyncio.create_task(self._perform(job), name=f"{job.kind}:{job.key}")
+    def claim(self, kind: str) -> Claim | None:
+        """Return the claim under which a new job of this kind is this worker's, or None if it has no room."""
+        if self._stopping or len(self._tasks) >= self._capacity or kind not in self._handlers:
+            return None
+        return Claim(self.name, self._lease)
+
+    def start(self, job: Job, work: Coroutine[Any, Any, None] | None = None) -> None:
+        """Begin a claimed job; `work` is done in place of its handler, by who knows already what that would find."""
+        task = asyncio.create_task(self._perform(job, work or self._handlers[job.kind](job)))
         self._tasks[job] = task
         task.add_done_callback(lambda _: self._ended(job))
 
@@ -99,7 +106,7 @@ class Worker:
             return _IDLE_SECONDS
         try:
             async with self._db.acquire() as conn:
-                claimed = await store.claim(conn, self._kinds, self.name, self._lease, room)
+                claimed = await store.take(conn, self._kinds, Claim(self.name, self._lease), room)
                 due = None if claimed else await store.next_due(conn, self._kinds)
         except Exception as fault:
             log.warning("queue out of reach", error=str(fault))
@@ -110,9 +117,9 @@ class Worker:
             return 0.0
         return _IDLE_SECONDS if due is None else min(max(due, 0.01), _IDLE_SECONDS)
 
-    async def _perform(self, job: Job) -> None:
+    async def _perform(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._handlers[job.kind](job)
+            await work
         except asyncio.CancelledError:
             if not self._stopping:  # the lease was lost: the job is somebody else's now
                 return

@@ -40,16 +40,17 @@ class Models:
         return ModelList(data=[ModelInfo(id=name, created=self._since) for name in self._routing.names()])
 
     async def get(self, request: Request) -> ModelInfo:
-        name = request.path["model"]
-        if self._routing.find(name) is None:
-            raise errors.no_such_model(name)
-        return ModelInfo(id=name, created=self._since)
+        return ModelInfo(id=self._known(request.path["model"]), created=self._since)
 
     async def delete(self, request: Request) -> ModelInfo:
-        name = request.path["model"]
-        if self._routing.find(name) is None:
-            raise errors.no_such_model(name)
+        name = self._known(request.path["model"])
         raise APIError(f"The model '{name}' cannot be deleted: it is set by a route.", status=403, param="model")
+
+    def _known(self, name: str) -> str:
+        """Return the name of a model that a route answers for. The path without a name gets here too."""
+        if not name or self._routing.find(name) is None:
+            raise errors.no_such_model(name)
+        return name
 
     async def complete(self, request: Request) -> Relayed:
         return await self._relay(request, request.body(ChatCompletion).model, "chat/completions")

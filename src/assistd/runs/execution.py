@@ -22,7 +22,7 @@ import structlog
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
 from assistd.runs import history, machine, progress, request, store
-from assistd.runs.frames import Batch, Scribe
+from assistd.runs.frames import Batch, Scribe, told_content
 from assistd.runs.machine import (
     AwaitToolOutputs,
     Begin,
@@ -37,7 +37,7 @@ from assistd.runs.machine import (
     Status,
     Transcript,
 )
-from assistd.runs.progress import NO_USAGE, Change, write
+from assistd.runs.progress import NO_USAGE, Change, Claimed, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
 from assistd.runs.turn import Scene, ToolUnavailable, Turn, shown_step
@@ -76,47 +76,47 @@ class _Moved(Exception):
 class Execution:
     """One claim of one run; `row` and `steps` are what the claim found."""
 
-    def __init__(self, db: Database, streams: Streams, find_model: ModelFinder, row: Any, steps: Any) -> None:
+    def __init__(self, db: Database, streams: Streams, find_model: ModelFinder, claimed: Claimed) -> None:
         self.interrupted = asyncio.Event()
         self.ended = False
         self._db = db
         self._streams = streams
         self._find_model = find_model
-        self._lease: int = row["lease"]
-        self._offset: float = row["now"] - time.monotonic()
-        self._scribe = Scribe(row["id"], self._lease, row["last_number"])
+        self._id = claimed.run.id
+        self._lease = claimed.lease
+        self._offset = claimed.now - time.monotonic()
+        self._scene = Scene(claimed.run.id, claimed.run.thread_id, claimed.run.assistant_id, claimed.expires_at)
+        self._scribe = Scribe(claimed.run.id, claimed.lease, claimed.last_number)
         self._committing = asyncio.Lock()
         self._turn: Turn | None = None
         self._turn_usage: Usage = NO_USAGE  # of a turn that is not committed yet
         self._failures = 0
-        self._load(row, steps)
+        self._job_rests = False
+        self._task = asyncio.current_task()
+        self._load(claimed)
 
     # --- what is known
 
-    def _load(self, row: Any, steps: Any) -> None:
-        self._run = store.run_of(row)
-        self._id: str = row["id"]
-        self._scene = Scene(row["id"], row["thread_id"], row["assistant_id"], row["expires_at"])
-        self._stored_steps = {step["id"]: step for step in steps}
-        counted = Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"])
-        self._spent = _sum(counted, self._turn_usage)
+    def _load(self, claimed: Claimed) -> None:
+        self._run = claimed.run
+        self._stored_steps = {step["id"]: step for step in claimed.steps}
+        self._spent = _sum(claimed.spent, self._turn_usage)
         self._transcript = Transcript(
-            status=Status(row["status"]),
-            expires_at=row["expires_at"],
-            steps=[_known(step) for step in steps],
+            status=Status(claimed.run.status),
+            expires_at=claimed.expires_at,
+            steps=[_known(step) for step in claimed.steps],
             prompt_tokens=self._spent.prompt_tokens,
             completion_tokens=self._spent.completion_tokens,
-            max_prompt_tokens=row["max_prompt_tokens"],
-            max_completion_tokens=row["max_completion_tokens"],
+            max_prompt_tokens=claimed.run.max_prompt_tokens,
+            max_completion_tokens=claimed.run.max_completion_tokens,
         )
 
     async def _reload(self) -> None:
         async with self._db.acquire() as conn:
-            row = await progress.reload(conn, self._id, self._lease)
-            if row is None:
-                raise LeaseLost
-            steps = await progress.steps(conn, self._id)
-        self._load(row, steps)
+            claimed = await progress.reload(conn, self._id, self._lease)
+        if claimed is None:
+            raise LeaseLost
+        self._load(claimed)
 
     def _now(self) -> float:
         """The database's time, as read at the claim and carried on from there."""
@@ -132,6 +132,8 @@ class Execution:
         while True:
             command = machine.next_command(self._transcript, self._clock())
             if isinstance(command, Rest):
+                if not await self._rest():
+                    continue
                 self.ended = True
                 return
             try:
@@ -168,6 +170,7 @@ class Execution:
             async with self._committing:
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self._scribe.drop()
             await self._reload()
         finally:
             task.cancel()
@@ -185,8 +188,13 @@ class Execution:
             return True
         self.interrupted.clear()
         async with self._db.acquire() as conn:
-            row = await progress.reload(conn, self._id, self._lease)
-        return row is None or row["status"] != self._transcript.status
+            return await progress.status(conn, self._id, self._lease) != self._transcript.status
+
+    async def stop(self) -> None:
+        """Cancel the task that this execution runs in, and wait for its end."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def give_up(self) -> None:
         """End the run as failed, for a reason that is not its own."""
@@ -197,6 +205,16 @@ class Execution:
             self.ended = True
 
     # --- commands
+
+    async def _rest(self) -> bool:
+        """Leave the run alone; say whether that is right: its client may have answered by now."""
+        if self._transcript.status is not Status.REQUIRES_ACTION or self._job_rests:
+            return True
+        async with self._db.acquire() as conn:
+            if await progress.rest(conn, self._id, self._lease):
+                return True
+        await self._reload()
+        return False
 
     async def _begin(self) -> None:
         at = self._clock()
@@ -229,7 +247,12 @@ class Execution:
     async def _converse(self, model: Model, chat: ChatRequest) -> None:
         """Make one completion, from its first delta to what follows from its end."""
         turn = self._turn = Turn(
-            self._scene, self._scribe, self._clock, self._commit, request.function_names(self._run)
+            self._scene,
+            self._scribe,
+            self._clock,
+            self._commit,
+            lambda: self._publish(self._scribe.take()),
+            request.function_names(self._run),
         )
         stream = model.stream(chat)
         try:
@@ -288,14 +311,16 @@ class Execution:
         else:
             change = self._change(discard_step=turn.close_calls("failed", error=error).id)
         await self._commit(change)
+        await self._reload()  # what was said before the calls is part of the turn, and is taken back next
 
     async def _discard(self, step_id: str) -> None:
-        """Take back a step that another worker left open."""
+        """Take back a step that another worker left open, or the words before calls that were taken back."""
         step = self._stored_steps[step_id]
         details = msgspec.json.decode(step["step_details"])
         message_id = details.get("message_creation", {}).get("message_id")
         error = LastError("server_error", "The worker was interrupted; the step is done again.")
-        await self._tell_orphan(step, details, "failed", error)
+        if step["status"] == "in_progress":
+            await self._tell_orphan(step, details, "failed", error)
         await self._commit(self._change(discard_step=step_id, discard_message=message_id))
         self._drop_step(step_id)
 
@@ -329,6 +354,7 @@ class Execution:
 
     async def _finish(self, status: Status, reason: str | None = None, error: LastError | None = None) -> None:
         """End the run, and with it whatever is still open."""
+        self._publish(self._scribe.take())  # what was said stays said, even where the end comes to be another
         if status is Status.FAILED and error is None:
             error = LastError("server_error", "The model's answer was withheld by its content filter.")
         at = self._clock()
@@ -391,6 +417,7 @@ class Execution:
                 status="incomplete",
                 incomplete_details=IncompleteDetails(why),
                 incomplete_at=self._clock(),
+                content=to_json(told_content(await self._streams.log.told(self._id), message["id"])),
             )
             self._scribe.event("thread.message.incomplete", shown)
         shown_as = shown_step(
@@ -423,8 +450,8 @@ class Execution:
 
         Raises _Moved where the run's status is another by now, LeaseLost where the run is another worker's.
         """
-        batch = self._scribe.take()
         async with self._committing:
+            batch = self._scribe.take()
             whole = await self._streams.log.take(self._id, batch)
             async with self._db.acquire() as conn:
                 written = await write(conn, self._id, self._lease, change, whole)
@@ -443,6 +470,7 @@ class Execution:
 
     def _committed(self, change: Change, batch: Batch | None) -> None:
         if change.new is not change.old:
+            self._job_rests = change.new is Status.REQUIRES_ACTION
             self._transcript = msgspec.structs.replace(self._transcript, status=change.new, outcome=None)
             self._turn_usage = NO_USAGE
         if change.open_step is None and (change.close_step is not None or change.discard_step is not None):

@@ -9,6 +9,8 @@ from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
 from assistd.runs import progress
 from assistd.runs.execution import Execution, LeaseLost, ModelFinder
+from assistd.runs.machine import Status
+from assistd.runs.progress import Claimed
 from assistd.runs.stream import Streams
 
 log = structlog.get_logger("assistd.runs")
@@ -26,29 +28,37 @@ class Executor:
     async def handle(self, job: Job) -> None:
         """Take a run as far as it goes: to its end, or to where it waits for its client."""
         async with self._db.acquire() as conn:
-            row = await progress.claim(conn, job.key, job.attempt)
-            if row is None:
+            claimed = await progress.claim(conn, job.key, job.attempt)
+            if claimed is None:
                 await jobs.complete(conn, job)
                 return
-            # Before its first claim a run has no steps.
-            steps = await progress.steps(conn, job.key) if job.attempt > 1 else []
-        execution = Execution(self._db, self._streams, self._find_model, row, steps)
-        self._running[job.key] = execution
-        with self._streams.executing(job.key), structlog.contextvars.bound_contextvars(run_id=job.key):
+        await self.execute(claimed)
+
+    async def execute(self, claimed: Claimed) -> None:
+        """Take a claimed run as far as it goes."""
+        run_id = claimed.run.id
+        if (older := self._running.get(run_id)) is not None:
+            # This process was presumed dead (it slept, or the database was away) and has taken over from itself.
+            await older.stop()
+        execution = Execution(self._db, self._streams, self._find_model, claimed)
+        self._running[run_id] = execution
+        if claimed.run.status == Status.IN_PROGRESS:
+            execution.interrupted.set()  # what was told between the claim and now was told to nobody
+        with self._streams.executing(run_id), structlog.contextvars.bound_contextvars(run_id=run_id):
             try:
                 await execution.run()
             except LeaseLost:
-                log.warning("run taken over by another worker", lease=job.attempt)
+                log.warning("run taken over by another worker", lease=claimed.lease)
             except Exception as fault:
                 if is_away(fault):
                     raise  # the job goes back to the queue, and the run goes on when the database is there again
                 log.exception("run failed by a fault of the server")
                 await execution.give_up()
             finally:
-                if self._running.get(job.key) is execution:
-                    del self._running[job.key]
-                if not execution.ended:
-                    self._streams.log.forget(job.key)
+                if self._running.get(run_id) is execution:
+                    del self._running[run_id]
+                    if not execution.ended:
+                        self._streams.log.forget(run_id)
 
     def interrupt(self, run_id: str) -> None:
         """Look at a run's status again: it was cancelled, or deleted."""

@@ -73,6 +73,29 @@ class Batch(msgspec.Struct, frozen=True):
         return self.frames[last : self.frames.find(b"\n", last) + 1] in _ENDS
 
 
+def told_content(frames: bytes, message_id: str) -> list[dict[str, Any]]:
+    """Put a message's content together from the deltas that told of it. A message without words has an empty text.
+
+    Never without a part: SDKs look for the part they saw last, be it another message's.
+    """
+    pieces: dict[int, tuple[str, list[str]]] = {}
+    for frame in frames.split(b"\n\n"):
+        if not frame.startswith(b"event: thread.message.delta\n"):
+            continue
+        told = msgspec.json.decode(frame.split(b"\n")[1].removeprefix(b"data: "))
+        for part in told["delta"]["content"] if told["id"] == message_id else ():
+            value = part["refusal"] if part["type"] == "refusal" else part["text"]["value"]
+            pieces.setdefault(part["index"], (part["type"], []))[1].append(value)
+    return [content_part(kind, "".join(values)) for kind, values in pieces.values()] or [content_part("text", "")]
+
+
+def content_part(kind: str, value: str) -> dict[str, Any]:
+    """Make a part of a message's content, of text or of a refusal."""
+    if kind == "refusal":
+        return {"type": "refusal", "refusal": value}
+    return {"type": "text", "text": {"value": value, "annotations": []}}
+
+
 class Scribe:
     """Encodes the events of one run under one lease, in their order."""
 
@@ -131,6 +154,10 @@ class Scribe:
         self._number = number
         self._first = number + 1
         self._frames = []
+
+    def drop(self) -> None:
+        """Forget the events not taken yet: the change they tell of will not happen."""
+        self.rewind(self._first - 1)
 
     def take(self) -> Batch | None:
         """Return the events added since the last call, or None if there are none."""

@@ -75,14 +75,14 @@ async def load(conn: Any, thread_id: str, window: Window) -> list[Any]:
     message and as many of the newest as fit: what is dropped is dropped from the middle. The newest message is
     always there, whatever its size.
     """
-    items = await _newest(conn, thread_id, window)
-    if window.last_messages is None and items:
+    items, all_of_it = await _newest(conn, thread_id, window)
+    if window.last_messages is None and not all_of_it:
         items = await _with_first(conn, thread_id, items, window)
     return _messages(items)
 
 
-async def _newest(conn: Any, thread_id: str, window: Window) -> list[_Item]:
-    """Return the items that fit, oldest first."""
+async def _newest(conn: Any, thread_id: str, window: Window) -> tuple[list[_Item], bool]:
+    """Return the items that fit, oldest first, and whether that is the whole thread."""
     kept: list[_Item] = []
     tokens = messages = 0
     before, size = 2**63 - 1, _FIRST_PAGE
@@ -94,10 +94,10 @@ async def _newest(conn: Any, thread_id: str, window: Window) -> list[_Item]:
             messages += item.role != "tools"
             full = tokens > window.tokens and bool(kept)
             if full or (window.last_messages is not None and messages > window.last_messages):
-                return kept[::-1]
+                return kept[::-1], False
             kept.append(item)
         if len(rows) < size:
-            return kept[::-1]
+            return kept[::-1], True
         before, size = kept[-1].seq, _PAGE
 
 

@@ -131,7 +131,7 @@ class CallModel(msgspec.Struct, frozen=True):
 
 
 class Discard(msgspec.Struct, frozen=True):
-    """Take back a step that a crash or a cut stream left open; its turn is done again."""
+    """Take back a step of a turn that a crash or a cut stream broke off; the turn is done again."""
 
     step_id: str
 
@@ -184,7 +184,7 @@ def next_command(run: Transcript, now: int) -> Command:
         return Rest()
     if run.status is Status.QUEUED:
         return Begin()
-    if run.steps and run.steps[-1].open:
+    if run.steps and (run.steps[-1].open or run.steps[-1].type == "message_creation"):
         return _go_on_with(run.steps[-1])
     return _next_turn(run)
 
@@ -200,7 +200,10 @@ def _end_with(run: Transcript) -> Command:
 
 
 def _go_on_with(step: Step) -> Command:
-    """Decide about a step that is open although nobody is writing it."""
+    """Decide about a step that is open although nobody is writing it, or that nothing follows although it should.
+
+    Words end a run or stand before calls. Where neither is so, the calls behind them were taken back.
+    """
     if not step.calls:
         return Discard(step.id)
     missing = [call for call in step.calls if not call.done]

@@ -8,6 +8,7 @@ the status that was expected, not at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from assistd.db import sql
 from assistd.llm.protocol import Usage
 from assistd.runs.frames import Batch
 from assistd.runs.machine import TERMINAL, Status, check_transition
-from assistd.runs.wire import LastError
+from assistd.runs.store import NewRun, run_of
+from assistd.runs.wire import LastError, Run
 from assistd.web.wire import to_json
 
 SQL = sql.load(Path(__file__).with_name("progress.sql"))
@@ -69,19 +71,64 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     discard_message: str | None = None
 
 
-async def claim(conn: Any, run_id: str, lease: int) -> Any:
-    """Take a run under a new lease. Returns its row, with `now` and `last_number`, or None where it is gone."""
-    return await conn.fetchrow(SQL["claim"], run_id, lease)
+class Claimed(msgspec.Struct, frozen=True):
+    """A run as its claim finds it: what is committed of it, and the database's time at that moment."""
+
+    run: Run
+    lease: int
+    expires_at: int
+    spent: Usage
+    steps: Sequence[Any]  # rows, oldest first
+    last_number: int  # of its events
+    now: float
+
+    @classmethod
+    def new(cls, new: NewRun) -> Claimed:
+        """Make the first claim of a run that was created claimed."""
+        assert new.run.expires_at is not None
+        return cls(new.run, 1, new.run.expires_at, NO_USAGE, [], new.begin.last, new.now)
 
 
-async def reload(conn: Any, run_id: str, lease: int) -> Any:
-    """Fetch a run's row again, with `now`. Returns None where the lease is lost or the run gone."""
-    return await conn.fetchrow(SQL["reload"], run_id, lease)
+async def claim(conn: Any, run_id: str, lease: int) -> Claimed | None:
+    """Take a run under a new lease. Returns None where it is gone, or claimed under a newer one."""
+    row = await conn.fetchrow(SQL["claim"], run_id, lease)
+    if row is None:
+        return None
+    claimed = await _claimed(conn, row)
+    if lease == 1:
+        return claimed
+    # The worker before may have been writing while the claim waited for it: the claim's snapshot does not show that.
+    return msgspec.structs.replace(claimed, last_number=await conn.fetchval(SQL["last_number"], run_id))
 
 
-async def steps(conn: Any, run_id: str) -> Any:
-    """Fetch a run's steps, oldest first."""
-    return await conn.fetch(SQL["steps"], run_id)
+async def reload(conn: Any, run_id: str, lease: int) -> Claimed | None:
+    """Fetch a claimed run again. Returns None where the lease is lost or the run gone."""
+    row = await conn.fetchrow(SQL["reload"], run_id, lease)
+    return None if row is None else await _claimed(conn, row)
+
+
+async def rest(conn: Any, run_id: str, lease: int) -> bool:
+    """Let the job of a run that awaits its client sleep. Returns False where it does not await it any more."""
+    waits: bool = await conn.fetchval(SQL["rest"], run_id, lease)
+    return waits
+
+
+async def status(conn: Any, run_id: str, lease: int) -> str | None:
+    """Return a claimed run's status, or None where the lease is lost or the run gone."""
+    found: str | None = await conn.fetchval(SQL["status"], run_id, lease)
+    return found
+
+
+async def _claimed(conn: Any, row: Any) -> Claimed:
+    return Claimed(
+        run=run_of(row),
+        lease=row["lease"],
+        expires_at=row["expires_at"],
+        spent=Usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"]),
+        steps=await conn.fetch(SQL["steps"], row["id"]),
+        last_number=row["last_number"],
+        now=row["now"],
+    )
 
 
 async def message(conn: Any, id: str) -> Any:

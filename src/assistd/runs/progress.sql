@@ -4,8 +4,30 @@ UPDATE runs SET lease = $2 WHERE id = $1 AND lease < $2
 RETURNING *, extract(epoch FROM now())::float8 AS now,
     (SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1) AS last_number
 
+-- name: last_number
+SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1
+
+-- name: rest
+-- The job of a run that awaits its client sleeps until the run expires. Waits for a client that is just answering,
+-- and then finds nothing: the run is in the queue again.
+WITH run AS (
+    SELECT id, expires_at FROM runs WHERE id = $1 AND lease = $2 AND status = 'requires_action' FOR SHARE
+), waiting_job AS (
+    UPDATE jobs SET due = to_timestamp(run.expires_at), worker = NULL
+    FROM run WHERE jobs.kind = 'run' AND jobs.key = run.id
+)
+SELECT EXISTS (SELECT FROM run)
+
+-- name: state
+SELECT status FROM runs WHERE id = $1
+
 -- name: reload
-SELECT *, extract(epoch FROM now())::float8 AS now FROM runs WHERE id = $1 AND lease = $2
+SELECT *, extract(epoch FROM now())::float8 AS now,
+    (SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1) AS last_number
+FROM runs WHERE id = $1 AND lease = $2
+
+-- name: status
+SELECT status FROM runs WHERE id = $1 AND lease = $2
 
 -- name: steps
 SELECT * FROM steps WHERE run_id = $1 ORDER BY seq
@@ -68,6 +90,9 @@ WITH run AS (
 ), told AS (
     INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
     SELECT id, $2, $31::bigint, $32::bigint, $33::text FROM run WHERE $31 IS NOT NULL
+    ON CONFLICT (run_id, lease, first_number) DO UPDATE
+    SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
+    WHERE run_events.last_number < EXCLUDED.last_number
 ), unlocked AS (
     UPDATE threads SET active_run_id = NULL FROM run WHERE threads.id = run.thread_id AND $6::boolean
 ), completed_job AS (
@@ -80,13 +105,16 @@ WITH run AS (
 SELECT EXISTS (SELECT FROM run)
 
 -- name: append
--- Events that announce no change, of many runs at once. Those of a lost lease are dropped.
+-- Events that announce no change, of many runs at once. Those of a lost lease are dropped. A row that is there
+-- already was written by a statement whose answer got lost; by now more may have gathered behind it.
 INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
 SELECT new.run_id, new.lease, new.first_number, new.last_number, new.frames
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
      AS new (run_id, lease, first_number, last_number, frames)
 JOIN runs ON runs.id = new.run_id AND runs.lease = new.lease
-ON CONFLICT DO NOTHING
+ON CONFLICT (run_id, lease, first_number) DO UPDATE
+SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
+WHERE run_events.last_number < EXCLUDED.last_number
 
 -- name: read
 SELECT lease, first_number, last_number, frames FROM run_events

@@ -1,20 +1,35 @@
--- name: lock_for_run
--- All that creating a run depends on, with the thread locked until it is decided.
-SELECT t.active_run_id, unix_now() AS now, EXISTS (SELECT FROM messages WHERE thread_id = t.id) AS has_messages
-FROM threads t WHERE t.id = $1 AND t.project_id = $2
-FOR UPDATE OF t
+-- name: now
+SELECT extract(epoch FROM now())::float8
+
+-- name: prepare
+-- All that creating a run depends on, in one look; `create` makes sure that the thread is still free.
+SELECT a.*, t.id AS thread_id, t.active_run_id, extract(epoch FROM now())::float8 AS now,
+    EXISTS (SELECT FROM messages WHERE thread_id = t.id) AS has_messages
+FROM (SELECT) AS one
+LEFT JOIN threads t ON t.id = $2 AND t.project_id = $1
+LEFT JOIN assistants a ON a.id = $3 AND a.project_id = $1
 
 -- name: create
-WITH run AS (
+-- The run, its job and the beginning of its stream, if the thread is free; it is busy from then on.
+WITH thread AS (
+    UPDATE threads SET active_run_id = $1 WHERE id = $3 AND project_id = $2 AND active_run_id IS NULL RETURNING id
+), run AS (
     INSERT INTO runs (
         id, project_id, thread_id, assistant_id, created_at, expires_at, model, instructions, tools, tool_resources,
         metadata, temperature, top_p, reasoning_effort, max_prompt_tokens, max_completion_tokens, truncation_strategy,
-        tool_choice, parallel_tool_calls, response_format
-    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        tool_choice, parallel_tool_calls, response_format, lease
+    )
+    SELECT $1, $2, id, $4, $5, $6, $7, $8, $9::json, $10::json, $11::json, $12, $13, $14, $15, $16, $17::json,
+        $18::json, $19, $20::json, $24
+    FROM thread
 ), told AS (
-    INSERT INTO run_events (run_id, lease, first_number, last_number, frames) VALUES ($1, 0, $21, $22, $23)
+    INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
+    SELECT $1, 0, $21, $22, $23 FROM thread
+), job AS (
+    INSERT INTO jobs (kind, key, due, attempt, worker)
+    SELECT 'run', $1, now() + $25::interval, $24, $26 FROM thread
 )
-UPDATE threads SET active_run_id = $1 WHERE id = $3
+SELECT EXISTS (SELECT FROM thread)
 
 -- name: get
 SELECT * FROM runs WHERE id = $3 AND thread_id = $2 AND project_id = $1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from assistd import errors
 from assistd.assistants import store as assistants
 from assistd.db.pool import Database
 from assistd.errors import APIError
+from assistd.jobs.store import Claim, Job
 from assistd.jobs.worker import Worker
 from assistd.runs import store
+from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
-from assistd.runs.store import JOB
+from assistd.runs.machine import RESTING
+from assistd.runs.progress import Claimed
+from assistd.runs.store import JOB, NewRun
 from assistd.runs.stream import Streams
 from assistd.runs.wire import (
     INCLUDE_CONTENT,
@@ -33,9 +35,10 @@ from assistd.web.wire import ListOf
 class Runs:
     """The handlers of runs. `life` is how long a run lives from its creation, in seconds."""
 
-    def __init__(self, db: Database, worker: Worker, streams: Streams, life: int) -> None:
+    def __init__(self, db: Database, worker: Worker, executor: Executor, streams: Streams, life: int) -> None:
         self._db = db
         self._worker = worker
+        self._executor = executor
         self._streams = streams
         self._life = life
 
@@ -59,57 +62,68 @@ class Runs:
         check_id("assistant_id", options.assistant_id)
         _check_include(request)
         thread_id = request.path["thread_id"]
-        async with self._db.transaction() as conn:
-            assistant = await assistants.get(conn, request.project_id, options.assistant_id)
-            thread = await store.lock_thread(conn, request.project_id, thread_id)
-            new = store.compose(options, assistant, thread_id, now=thread["now"], life=self._life)
+        claim = self._worker.claim(JOB)
+        # Without messages to add, what is written is one statement and needs no transaction of its own.
+        async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
+            ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
+            new = store.compose(options, ground.assistant, thread_id, now=ground.now, life=self._life)
+            if not (ground.has_messages or options.additional_messages or new.run.instructions):
+                raise errors.nothing_to_run()
+            await store.create(conn, request.project_id, new, claim)
             if options.additional_messages:
                 await threads.add_messages(conn, thread_id, options.additional_messages)
-            elif not thread["has_messages"] and not new.run.instructions:
-                raise errors.nothing_to_run()
-            await store.create(conn, request.project_id, new)
-            job = await self._worker.enqueue(conn, JOB, new.run.id)
-        return self._begin(new.run, new.begin, job, options.stream)
+        return self._begin_new(new, claim, options.stream)
 
     async def create_with_thread(self, request: Request) -> Run | Events:
         options = request.body(CreateThreadAndRun)
         check_id("assistant_id", options.assistant_id)
         _check_include(request)
         new_thread = options.thread or CreateThread()
+        claim = self._worker.claim(JOB)
         async with self._db.transaction() as conn:
             assistant = await assistants.get(conn, request.project_id, options.assistant_id)
             if not new_thread.messages and not (options.instructions or assistant.instructions):
                 raise errors.nothing_to_run()
             thread = await threads.create_thread(conn, request.project_id, new_thread)
+            now = await store.now(conn)
             new = store.compose(
                 options,
                 assistant,
                 thread.id,
-                now=thread.created_at,
+                now=now,
                 life=self._life,
                 tool_resources=normalize_resources(options.tool_resources),
                 created_thread=threads.shown_resources(thread),
             )
-            await store.create(conn, request.project_id, new)
-            job = await self._worker.enqueue(conn, JOB, new.run.id)
-        return self._begin(new.run, new.begin, job, options.stream)
+            await store.create(conn, request.project_id, new, claim)
+        return self._begin_new(new, claim, options.stream)
 
     async def submit(self, request: Request) -> Run | Events:
         outputs = request.body(SubmitToolOutputs)
         async with self._db.transaction() as conn:
             run, begin = await store.submit(conn, *_place(request), outputs)
             job = await self._worker.enqueue(conn, JOB, run.id)
-        return self._begin(run, begin, job, outputs.stream)
+        return self._begin_again(run, begin, job, outputs.stream)
 
-    def _begin(self, run: Run, begin: Batch, job: Any, stream: bool | None) -> Run | Events:
-        """Start the run's job if it is ours, and answer with the run or its stream."""
-        # Follow first, so that no event can slip through between the start and the following.
-        subscription = self._streams.subscribe(run.id) if stream else None
+    def _begin_new(self, new: NewRun, claim: Claim | None, stream: bool | None) -> Run | Events:
+        """Start a new run's job if it is ours; what its handler would look up is known already."""
+        answer = self._answer(new.run, new.begin, stream)
+        if claim is not None:
+            self._worker.start(Job(JOB, new.run.id, 1), self._executor.execute(Claimed.new(new)))
+        return answer
+
+    def _begin_again(self, run: Run, begin: Batch, job: Job | None, stream: bool | None) -> Run | Events:
+        """Start a run's next job if it is ours."""
+        answer = self._answer(run, begin, stream)
         if job is not None:
             self._worker.start(job)
-        if subscription is None:
+        return answer
+
+    def _answer(self, run: Run, begin: Batch, stream: bool | None) -> Run | Events:
+        """Answer with the run or its stream, which is followed from before the start: no event slips through."""
+        if not stream:
             return run
-        return Events(self._streams.follow(run.id, subscription, begin, Position()))
+        return Events(self._streams.follow(run.id, self._streams.subscribe(run.id), begin))
 
     # --- reading
 
@@ -149,7 +163,8 @@ class Runs:
                 param="Last-Event-ID",
                 code="invalid_value",
             )
-        return Events(self._streams.follow(run.id, self._streams.subscribe(run.id), None, after))
+        subscription = self._streams.subscribe(run.id)
+        return Events(self._streams.follow(run.id, subscription, after=after, at_rest=run.status in RESTING))
 
     # --- changing
 
@@ -161,8 +176,8 @@ class Runs:
     async def cancel(self, request: Request) -> Run:
         async with self._db.transaction() as conn:
             run = await store.cancel(conn, *_place(request))
-            # A run that nobody works on needs somebody to end it.
-            job = await self._worker.enqueue(conn, JOB, run.id)
+            # A run that nobody works on needs somebody to end it, and not only when there is room again for long work.
+            job = await self._worker.enqueue(conn, JOB, run.id, urgent=True)
         if job is not None:
             self._worker.start(job)
         return run

@@ -6,13 +6,17 @@ What an executor writes goes through `progress` instead, under its lease.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from assistd import errors, ids
+from assistd.assistants import store as assistants
 from assistd.assistants.wire import Assistant
 from assistd.db import sql
+from assistd.jobs import store as jobs
+from assistd.jobs.store import Claim
 from assistd.runs import wire
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
@@ -35,11 +39,20 @@ _ACTIVE = frozenset(Status) - TERMINAL
 # --- creating
 
 
+class Ground(msgspec.Struct, frozen=True):
+    """What a new run stands on: its assistant, and its thread. `now` is the database's time in Unix seconds."""
+
+    assistant: Assistant
+    now: float
+    has_messages: bool
+
+
 class NewRun(msgspec.Struct, frozen=True):
     """A run to be created: what the request, the assistant and the defaults make of it together."""
 
     run: Run
     begin: Batch  # the stream's first events, which stand in the log from the start
+    now: float  # the database's time, in Unix seconds
 
 
 def compose(
@@ -47,21 +60,22 @@ def compose(
     assistant: Assistant,
     thread_id: str,
     *,
-    now: int,
+    now: float,
     life: int,
     tool_resources: Any = None,
     created_thread: Thread | None = None,
 ) -> NewRun:
     """Make a new run of its request and assistant, with the events that begin its stream."""
     truncation = options.truncation_strategy
+    created_at = int(now)
     run = Run(
         id=ids.new("run_"),
-        created_at=now,
+        created_at=created_at,
         assistant_id=assistant.id,
         thread_id=thread_id,
         status=Status.QUEUED,
         started_at=None,
-        expires_at=now + life,
+        expires_at=created_at + life,
         cancelled_at=None,
         failed_at=None,
         completed_at=None,
@@ -99,7 +113,7 @@ def compose(
     scribe.event("thread.run.queued", shown)
     begin = scribe.take()
     assert begin is not None
-    return NewRun(run, begin)
+    return NewRun(run, begin, now)
 
 
 def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
@@ -108,20 +122,31 @@ def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
     return "\n".join(part for part in (base, more) if part) if more else base
 
 
-async def lock_thread(conn: Any, project_id: str, thread_id: str) -> Any:
-    """Lock a thread for a new run. Returns `now` and `has_messages`; raises APIError if it is absent or busy."""
-    row = await conn.fetchrow(SQL["lock_for_run"], thread_id, project_id)
-    if row is None:
+async def now(conn: Any) -> float:
+    """Return the database's time in Unix seconds, which in a transaction is the time of its beginning."""
+    seconds: float = await conn.fetchval(SQL["now"])
+    return seconds
+
+
+async def prepare(conn: Any, project_id: str, thread_id: str, assistant_id: str) -> Ground:
+    """Look at what a new run stands on. Raises APIError if thread or assistant are absent or the thread is busy."""
+    row = await conn.fetchrow(SQL["prepare"], project_id, thread_id, assistant_id)
+    if row["thread_id"] is None:
         raise errors.not_found("thread", thread_id)
+    if row["id"] is None:
+        raise errors.not_found("assistant", assistant_id)
     if row["active_run_id"] is not None:
         raise errors.thread_has_active_run(thread_id, row["active_run_id"])
-    return row
+    return Ground(assistants.assistant_of(row), row["now"], row["has_messages"])
 
 
-async def create(conn: Any, project_id: str, new: NewRun) -> None:
-    """Add a run to a thread that `lock_thread` has locked; the thread is busy from now on."""
+async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -> None:
+    """Add a run with its job, claimed or for any worker; the thread is busy from now on.
+
+    Raises APIError where the thread has become busy, or is gone, since `prepare`.
+    """
     run, begin = new.run, new.begin
-    await conn.execute(
+    created = await conn.fetchval(
         SQL["create"],
         run.id,
         project_id,
@@ -146,7 +171,15 @@ async def create(conn: Any, project_id: str, new: NewRun) -> None:
         begin.first,
         begin.last,
         begin.frames.decode(),
+        0 if claim is None else 1,
+        timedelta() if claim is None else claim.lease,
+        None if claim is None else claim.worker,
     )
+    if not created:
+        await prepare(conn, project_id, run.thread_id, run.assistant_id)  # says what has changed
+        raise errors.overloaded("The thread changed while the run was being created. Please try again.")
+    if claim is None:
+        await jobs.wake(conn, JOB)
 
 
 # --- reading

@@ -1,8 +1,8 @@
-"""Streams: events go to those who follow in this process at once, and to the log a moment later.
+"""Streams: who follows which run in this process, and what they are sent.
 
-Whoever follows a run elsewhere, or comes back after a break, reads the log. A
-process writes the log of all its runs in one statement every few milliseconds;
-it notifies other processes only of runs that somebody there has asked for.
+A follower gets live events from memory, as the frames they were encoded to,
+and reads the log for whatever came before it, happened elsewhere or fell into
+a gap. What it sends joins up: every event once, in order.
 """
 
 from __future__ import annotations
@@ -11,129 +11,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import structlog
 
-from assistd.db import sql
-from assistd.db.pool import Database, is_away
+from assistd.db.pool import is_away
+from assistd.runs.event_log import ASKED_SECONDS, READ_ROWS, EventLog
 from assistd.runs.frames import DONE, PING, Batch, Position, error_frame
 
 log = structlog.get_logger("assistd.stream")
 
-SQL = sql.load(Path(__file__).with_name("progress.sql"))
-
-FOLLOW_CHANNEL = "assistd_follow"
-EVENTS_CHANNEL = "assistd_events"
-
-# How long events gather before they are logged. A follower elsewhere sees them this much later.
-_FLUSH_SECONDS = 0.02
-# A follower of a run that is quiet looks at the log this often, should a notification be lost.
+# A follower of a run that is quiet looks around this often, should a notification be lost.
 _LOOK_SECONDS = 1.0
 _PING_SECONDS = 15.0
-_ASKED_SECONDS = 10.0
-# Rows of the log read at once.
-READ_ROWS = 500
+# A run that was just created is nearly always executed here, so asking elsewhere can wait a moment.
+_ASK_LATER_SECONDS = 0.25
 
-
-class EventLog:
-    """Writes the events of all runs of this process, and reads back those of any run."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._pending: dict[str, Batch] = {}
-        self._writing: dict[str, Batch] = {}
-        self._written = asyncio.Event()
-        self._wanted = asyncio.Event()
-        self._asked: dict[str, float] = {}
-        self._news: set[str] = set()
-
-    async def run(self) -> None:
-        """Write what gathers, until cancelled."""
-        while True:
-            await self._wanted.wait()
-            await asyncio.sleep(_FLUSH_SECONDS)
-            self._wanted.clear()
-            await self.flush()
-
-    def append(self, batch: Batch) -> None:
-        """Take events to be written soon."""
-        waiting = self._pending.get(batch.run_id)
-        self._pending[batch.run_id] = batch if waiting is None else _joined(waiting, batch)
-        self._note(batch.run_id)
-        self._wanted.set()
-
-    async def take(self, run_id: str, batch: Batch | None) -> Batch | None:
-        """Return a run's unwritten events with `batch` behind them, for the caller to write with its change."""
-        while run_id in self._writing:
-            self._written.clear()
-            await self._written.wait()
-        waiting = self._pending.pop(run_id, None)
-        if waiting is None or batch is None:
-            return waiting or batch
-        return _joined(waiting, batch)
-
-    def wrote(self, run_id: str) -> None:
-        """Note that a change wrote events of this run: followers elsewhere are to hear of them."""
-        self._note(run_id)
-
-    def forget(self, run_id: str) -> None:
-        """Drop a run's unwritten events: its lease is lost."""
-        self._pending.pop(run_id, None)
-
-    def asked_for(self, run_id: str) -> None:
-        """Note that a process wants to hear of a run's events."""
-        self._asked[run_id] = time.monotonic() + _ASKED_SECONDS
-
-    async def ask(self, run_id: str) -> None:
-        """Ask whoever executes a run to tell of its events."""
-        async with self._db.acquire() as conn:
-            await conn.execute(SQL["ask"], run_id)
-
-    async def read(self, run_id: str, after: Position) -> list[Batch]:
-        """Read what the log has of a run after a place, in order."""
-        async with self._db.acquire() as conn:
-            rows = await conn.fetch(SQL["read"], run_id, after.lease, after.number, READ_ROWS)
-        return [Batch(run_id, r["lease"], r["first_number"], r["last_number"], r["frames"].encode()) for r in rows]
-
-    async def flush(self) -> None:
-        """Write what has gathered."""
-        self._writing, self._pending = self._pending, {}
-        news, self._news = self._news, set()
-        batches = list(self._writing.values())
-        try:
-            async with self._db.acquire() as conn:
-                if batches:
-                    await conn.execute(
-                        SQL["append"],
-                        [b.run_id for b in batches],
-                        [b.lease for b in batches],
-                        [b.first for b in batches],
-                        [b.last for b in batches],
-                        [b.frames.decode() for b in batches],
-                    )
-                if news:
-                    await conn.execute(SQL["announce"], list(news))
-        except Exception as fault:
-            # Not lost: what is unwritten goes with the next change of its run, or with the next flush.
-            log.warning("events not written yet", error=str(fault), runs=len(batches))
-            for run_id, batch in self._writing.items():
-                newer = self._pending.get(run_id)
-                self._pending[run_id] = batch if newer is None else _joined(batch, newer)
-            asyncio.get_running_loop().call_later(0.5, self._wanted.set)
-        finally:
-            self._writing = {}
-            self._written.set()
-
-    def _note(self, run_id: str) -> None:
-        until = self._asked.get(run_id)
-        if until is None:
-            return
-        if time.monotonic() < until:
-            self._news.add(run_id)
-            self._wanted.set()
-        else:
-            del self._asked[run_id]
+_CLOSING = "The server is shutting down. The run goes on: follow its events to see the rest."
+_BROKEN = "The stream broke off. The run goes on: follow its events to see the rest."
+_BEGINNING = Position()
 
 
 class Subscription:
@@ -144,6 +39,7 @@ class Subscription:
         self._event = asyncio.Event()
 
     def push(self, batch: Batch) -> None:
+        """Put events in."""
         self._batches.append(batch)
         self._event.set()
 
@@ -151,12 +47,9 @@ class Subscription:
         """Wake the follower up to look at the log."""
         self._event.set()
 
-    async def wait(self, seconds: float) -> list[Batch]:
-        """Return what has come, waiting at most this long for it."""
-        if not self._event.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._event.wait()
+    async def wait(self) -> list[Batch]:
+        """Return what has come, waiting for it; nothing after a nudge."""
+        await self._event.wait()
         self._event.clear()
         batches, self._batches = self._batches, []
         return batches
@@ -171,6 +64,12 @@ class Streams:
         self._executed: set[str] = set()
         self._closing = False
 
+    async def run(self) -> None:
+        """Wake the followers now and then, until cancelled: to look at the log, and to show that they live."""
+        while True:  # one clock for all: a timer for every event of every follower would cost more than the event
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.nudge_all()
+
     def close(self) -> None:
         """End all streams, because this process ends; the runs themselves go on elsewhere or later."""
         self._closing = True
@@ -178,12 +77,13 @@ class Streams:
 
     @contextlib.contextmanager
     def executing(self, run_id: str) -> Iterator[None]:
-        """Mark a run as executed in this process: its followers here need not ask elsewhere."""
+        """Mark a run as executed in this process: its followers here need not look elsewhere."""
         self._executed.add(run_id)
         try:
             yield
         finally:
             self._executed.discard(run_id)
+            self.nudge(run_id)
 
     def publish(self, batch: Batch) -> None:
         """Give events to the followers in this process."""
@@ -213,83 +113,122 @@ class Streams:
             self._followers.pop(run_id, None)
 
     async def follow(
-        self, run_id: str, subscription: Subscription, begin: Batch | None, after: Position
+        self,
+        run_id: str,
+        subscription: Subscription,
+        begin: Batch | None = None,
+        after: Position = _BEGINNING,
+        at_rest: bool = False,
     ) -> AsyncIterator[bytes]:
         """Yield a run's frames after a place, or from `begin` on, up to the end of the stream and `done`.
 
-        Live events come from memory as long as they join up; the log fills every gap.
+        `at_rest`: the run was found ended, or waiting for its client, so that the log has all there is.
         """
+        follower = _Follower(self, run_id, subscription, after, at_rest)
         try:
-            position = after
             if begin is not None:
-                yield begin.frames
-                position = begin.end
-            async for batch in self._batches(run_id, subscription, position, from_log=begin is None):
-                if batch is None:
-                    yield PING
-                else:
-                    yield batch.frames
+                yield follower.begin_with(begin)
+            while not follower.at_end:
+                if self._closing:
+                    yield error_frame(_CLOSING)
+                    break
+                if frames := await follower.next():
+                    yield frames
             yield DONE
-        except _Closing as closing:
-            yield error_frame(str(closing)) + DONE
         except Exception:
             log.exception("stream broken off", run_id=run_id)
-            yield error_frame("The stream broke off. The run goes on: follow its events to see the rest.") + DONE
+            yield error_frame(_BROKEN) + DONE
         finally:
             self._unsubscribe(run_id, subscription)
 
-    async def _batches(
-        self, run_id: str, subscription: Subscription, position: Position, *, from_log: bool
-    ) -> AsyncIterator[Batch | None]:
-        look = from_log
-        # A run that was just created is nearly always executed here, so asking elsewhere can wait a moment.
-        ask_at = time.monotonic() + (0.0 if from_log else 0.25)
-        quiet_since = time.monotonic()
-        while not self._closing:
-            batches = [] if look else await subscription.wait(_LOOK_SECONDS)
-            try:
-                if run_id not in self._executed and time.monotonic() > ask_at:
-                    ask_at = time.monotonic() + _ASKED_SECONDS / 2
-                    await self.log.ask(run_id)
-                if look or not batches or not _joins(position, batches[0]):
-                    batches = await self.log.read(run_id, position) + batches
-            except Exception as fault:
-                if not is_away(fault):
-                    raise
-                # What is live can wait for the log: nothing is skipped, and nothing is told twice.
-                for batch in batches:
-                    subscription.push(batch)
-                await asyncio.sleep(0.2)
-                continue
-            look = False
-            for i, batch in enumerate(batches):
-                frames = batch.after(position)
-                if not frames:
-                    continue
-                if i and not _joins(position, batch):
-                    look = True  # a gap within what came: the log has what is missing
+    def is_executed_here(self, run_id: str) -> bool:
+        """Say whether this process executes a run, so that all its events pass through memory."""
+        return run_id in self._executed
+
+
+class _Follower:
+    """One follower's way through a run's events."""
+
+    def __init__(self, streams: Streams, run_id: str, inbox: Subscription, after: Position, at_rest: bool) -> None:
+        self.at_end = False
+        self._streams = streams
+        self._run_id = run_id
+        self._inbox = inbox
+        self._position = after
+        self._at_rest = at_rest
+        self._look = True  # at the log, before waiting for what is live
+        self._ask_at = 0.0
+        self._quiet_since = time.monotonic()
+
+    def begin_with(self, batch: Batch) -> bytes:
+        """Take a new run's first events as given: nothing can be before them."""
+        self._position = batch.end
+        self._look = False
+        self._ask_at = time.monotonic() + _ASK_LATER_SECONDS
+        return batch.frames
+
+    async def next(self) -> bytes:
+        """Return the frames that come next; none where there was only a nudge."""
+        batches = [] if self._look else await self._inbox.wait()
+        if len(batches) == 1 and self._follows(batches[0]):  # the path of every token
+            return self._pass(batches[0], batches[0].frames)
+        try:
+            await self._ask()
+            if self._look or self._must_look(batches):
+                batches = await self._streams.log.read(self._run_id, self._position) + batches
+        except Exception as fault:
+            if not is_away(fault):
+                raise
+            # What is live waits for the log, so that nothing is skipped.
+            for batch in batches:
+                self._inbox.push(batch)
+            self._look = True
+            await asyncio.sleep(0.2)
+            return b""
+        frames = self._join(batches)
+        if not frames and self._at_rest:
+            self.at_end = True
+        return frames or self._ping()
+
+    def _join(self, batches: list[Batch]) -> bytes:
+        frames: list[bytes] = []
+        self._look = len(batches) >= READ_ROWS  # the log may have more
+        for batch in batches:
+            if part := batch.after(self._position):
+                if frames and not _joins(self._position, batch):
+                    self._look = True  # a gap within what came: the log has what is missing
                     break
-                position = batch.end
-                quiet_since = time.monotonic()
-                yield Batch(run_id, batch.lease, batch.first, batch.last, frames)
-            if batches and not look:
-                if batches[-1].is_end and batches[-1].end <= position:
-                    return
-                look = len(batches) >= READ_ROWS  # the log may have more
-            if time.monotonic() - quiet_since > _PING_SECONDS:
-                quiet_since = time.monotonic()
-                yield None
-        raise _Closing("The server is shutting down. The run goes on: follow its events to see the rest.")
+                frames.append(self._pass(batch, part))
+        if self._look:
+            self.at_end = False  # a `requires_action` with more behind it ends nothing
+        return b"".join(frames)
 
+    def _pass(self, batch: Batch, frames: bytes) -> bytes:
+        self._position = batch.end
+        self._quiet_since = time.monotonic()
+        self.at_end = batch.is_end
+        return frames
 
-class _Closing(Exception):
-    """This process ends, and its streams with it."""
+    def _follows(self, batch: Batch) -> bool:
+        return batch.first == self._position.number + 1 and batch.lease >= self._position.lease
+
+    def _must_look(self, batches: list[Batch]) -> bool:
+        if batches:
+            return not _joins(self._position, batches[0])
+        return not self._streams.is_executed_here(self._run_id)
+
+    async def _ask(self) -> None:
+        if not self._streams.is_executed_here(self._run_id) and time.monotonic() > self._ask_at:
+            self._ask_at = time.monotonic() + ASKED_SECONDS / 2
+            await self._streams.log.ask(self._run_id)
+
+    def _ping(self) -> bytes:
+        if time.monotonic() - self._quiet_since < _PING_SECONDS:
+            return b""
+        self._quiet_since = time.monotonic()
+        return PING
 
 
 def _joins(position: Position, batch: Batch) -> bool:
     """Say whether nothing is missing between a place and a batch."""
     return batch.first <= position.number + 1 and batch.lease >= position.lease
-
-
-def _joined(a: Batch, b: Batch) -> Batch:
-    return Batch(a.run_id, a.lease, a.first, b.last, a.frames + b.frames)

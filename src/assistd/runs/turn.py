@@ -16,7 +16,7 @@ import msgspec
 from assistd import ids
 from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
 from assistd.runs import wire
-from assistd.runs.frames import Scribe
+from assistd.runs.frames import Scribe, content_part
 from assistd.runs.machine import Status
 from assistd.runs.progress import Change, CloseMessage, CloseStep, OpenStep
 from assistd.runs.wire import FunctionCall, LastError, StepEvent, ToolCall
@@ -48,7 +48,7 @@ class OpenMessage(msgspec.Struct):
     parts: list[tuple[str, list[str]]] = []  # kind (text or refusal) and pieces
 
     def content(self) -> list[dict[str, Any]]:
-        return [_part(kind, "".join(pieces)) for kind, pieces in self.parts]
+        return [content_part(kind, "".join(pieces)) for kind, pieces in self.parts]
 
 
 class OpenCalls(msgspec.Struct):
@@ -74,6 +74,7 @@ class Turn:
         scribe: Scribe,
         clock: Callable[[], int],
         commit: Callable[[Change], Awaitable[None]],
+        publish: Callable[[], None],
         functions: frozenset[str] = frozenset(),
     ) -> None:
         self.message: OpenMessage | None = None
@@ -83,6 +84,7 @@ class Turn:
         self._scribe = scribe
         self._clock = clock
         self._commit = commit
+        self._publish = publish
         self._functions = functions
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
@@ -112,6 +114,8 @@ class Turn:
         await self._speak("text", "")
 
     async def _speak(self, kind: str, value: str) -> None:
+        if self.calls is not None:
+            return  # some models end with a line break after their calls; nothing is said before the outputs are there
         if self.message is None:
             await self._open_message()
             assert self.message is not None
@@ -158,6 +162,7 @@ class Turn:
         )
 
     async def _open_calls(self) -> None:
+        self._publish()  # what was said stays said, even where the change is refused
         closed_step, closed_message = self.close_message("completed") if self.message else (None, None)
         calls = OpenCalls(step_id=ids.new("step_"), created_at=self._clock())
         details = wire.tool_call_details([])
@@ -291,8 +296,3 @@ def shown_step(
         expired_at=now if status == "expired" else msgspec.UNSET,
     )
 
-
-def _part(kind: str, value: str) -> dict[str, Any]:
-    if kind == "refusal":
-        return {"type": "refusal", "refusal": value}
-    return {"type": "text", "text": {"value": value, "annotations": []}}

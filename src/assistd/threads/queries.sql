@@ -19,9 +19,16 @@ INSERT INTO tombstones (id, project_id, seq)
 SELECT id, project_id, seq FROM gone LEFT JOIN told ON true
 RETURNING id
 
--- name: lock_for_message
--- Waits for a run that is just being created or just finishing, and then sees its outcome.
-SELECT active_run_id FROM threads WHERE id = $1 AND project_id = $2 FOR SHARE
+-- name: create_message
+-- The lock waits for a run that is just being created or just finishing, and then sees its outcome.
+WITH thread AS (
+    SELECT id, active_run_id FROM threads WHERE id = $1 AND project_id = $2 FOR SHARE
+), created AS (
+    INSERT INTO messages (id, thread_id, role, status, completed_at, content, attachments, metadata)
+    SELECT $3, id, $4, 'completed', unix_now(), $5, $6, $7 FROM thread WHERE active_run_id IS NULL
+    RETURNING *
+)
+SELECT thread.active_run_id, created.* FROM thread LEFT JOIN created ON true
 
 -- name: thread_exists
 SELECT EXISTS (SELECT FROM threads WHERE id = $1 AND project_id = $2)
@@ -39,7 +46,7 @@ SELECT m.* FROM messages m JOIN threads t ON t.id = m.thread_id
 WHERE m.id = $3 AND m.thread_id = $2 AND t.project_id = $1
 
 -- name: modify_message
-UPDATE messages SET metadata = COALESCE($4, metadata)
+UPDATE messages SET metadata = COALESCE($4, messages.metadata)
 FROM threads t
 WHERE messages.id = $3 AND messages.thread_id = $2 AND t.id = $2 AND t.project_id = $1
 RETURNING messages.*

@@ -6,7 +6,7 @@ from assistd.db.pool import Database
 from assistd.threads import store
 from assistd.threads.wire import CreateMessage, CreateThread, Message, ModifyMessage, ModifyThread, Thread
 from assistd.web.endpoint import Path
-from assistd.web.request import Request
+from assistd.web.request import Request, check_id
 from assistd.web.wire import Deleted, ListOf
 
 
@@ -15,7 +15,8 @@ def paths(db: Database) -> list[Path]:
 
     async def create_thread(request: Request) -> Thread:
         new = request.body(CreateThread)
-        async with db.transaction() as conn:
+        # A thread alone is one statement, which needs no transaction of its own.
+        async with db.transaction() if new.messages else db.acquire() as conn:
             return await store.create_thread(conn, request.project_id, new)
 
     async def get_thread(request: Request) -> Thread:
@@ -33,14 +34,15 @@ def paths(db: Database) -> list[Path]:
 
     async def create_message(request: Request) -> Message:
         new = request.body(CreateMessage)
-        async with db.transaction() as conn:
+        async with db.acquire() as conn:
             return await store.create_message(conn, request.project_id, request.path["thread_id"], new)
 
     async def list_messages(request: Request) -> ListOf[Message]:
         page = request.page()
-        run_id = request.query().get("run_id", [None])[-1] or None
+        run_id = request.query().get("run_id", [""])[-1]
+        of_run = check_id("run_id", run_id) if run_id else None
         async with db.acquire() as conn:
-            return await store.list_messages(conn, request.project_id, request.path["thread_id"], page, run_id)
+            return await store.list_messages(conn, request.project_id, request.path["thread_id"], page, of_run)
 
     async def get_message(request: Request) -> Message:
         async with db.acquire() as conn:

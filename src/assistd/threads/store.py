@@ -89,12 +89,12 @@ def _thread(row: Any, id: str) -> Thread:
 
 async def create_message(conn: Any, project_id: str, thread_id: str, new: CreateMessage) -> Message:
     """Add a message. Raises APIError where the thread is not there or a run is active on it."""
-    row = await conn.fetchrow(SQL["lock_for_message"], thread_id, project_id)
+    row = await conn.fetchrow(SQL["create_message"], thread_id, project_id, ids.new("msg_"), *_columns(new))
     if row is None:
         raise errors.not_found("thread", thread_id)
     if row["active_run_id"] is not None:
         raise errors.thread_is_busy_for_messages(thread_id, row["active_run_id"])
-    return (await add_messages(conn, thread_id, [new]))[0]
+    return message(row)
 
 
 async def add_messages(conn: Any, thread_id: str, new: Sequence[CreateMessage]) -> list[Message]:
@@ -103,12 +103,15 @@ async def add_messages(conn: Any, thread_id: str, new: Sequence[CreateMessage]) 
         SQL["create_messages"],
         thread_id,
         [ids.new("msg_") for _ in new],
-        [m.role for m in new],
-        [to_json(shown_content(m)) for m in new],
-        [to_json(shown_attachments(m.attachments)) for m in new],
-        [to_json(m.metadata or {}) for m in new],
+        *zip(*map(_columns, new), strict=True),
     )
     return [message(row) for row in rows]
+
+
+def _columns(new: CreateMessage) -> tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw]:
+    """Return role, content, attachments and metadata of a new message as they are stored."""
+    content, attachments = to_json(shown_content(new)), to_json(shown_attachments(new.attachments))
+    return new.role, content, attachments, to_json(new.metadata or {})
 
 
 async def get_message(conn: Any, project_id: str, thread_id: str, id: str) -> Message:

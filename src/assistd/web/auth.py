@@ -11,6 +11,7 @@ from assistd.web import keys
 
 # A key is looked up again after this long, should the announcement of its revocation be lost.
 _TRUST_SECONDS = 10.0
+_REMEMBERED = 10_000
 
 
 class Keyring(Protocol):
@@ -34,15 +35,18 @@ class StoredKeys:
     async def project_of(self, key: str | None) -> str:
         if key is None:
             raise errors.no_api_key()
-        project_id, until = self._known.get(key, ("", 0.0))
+        known = self._known
+        project_id, until = known.get(key, ("", 0.0))
         if time.monotonic() < until:
             return project_id
         found = await self._look_up(key)
         if found is None:
             raise errors.wrong_api_key(key)
-        if len(self._known) > 10_000:
-            self._known.clear()
-        self._known[key] = (found, time.monotonic() + _TRUST_SECONDS)
+        # Where `forget` came in between, this goes into the dictionary that it threw away: an answer that was
+        # read just before a revocation must not outlive it.
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[key] = (found, time.monotonic() + _TRUST_SECONDS)
         return found
 
     async def _look_up(self, key: str) -> str | None:
@@ -53,4 +57,4 @@ class StoredKeys:
 
     def forget(self) -> None:
         """Look every key up again: one was created or revoked, or such news may have been missed."""
-        self._known.clear()
+        self._known = {}

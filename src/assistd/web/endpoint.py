@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from assistd import errors, ids
+from assistd.db.pool import is_away
 from assistd.errors import APIError
 from assistd.web.auth import Keyring
 from assistd.web.request import PREFIXES, Request, check_id
@@ -27,6 +28,10 @@ from assistd.web.request import PREFIXES, Request, check_id
 log = structlog.get_logger("assistd.web")
 
 _JSON = b"application/json"
+
+# How much of a body that is too large is taken off the wire before it is refused.
+_DRAINED_BYTES = 256 * 1024 * 1024
+_DRAINING_SECONDS = 10.0
 
 
 class Events:
@@ -88,9 +93,13 @@ class Endpoint:
             await self._answer(scope, receive, reply)
         except APIError as refusal:
             await reply.error(refusal)
-        except Exception:
-            log.exception("request failed", method=scope["method"], path=scope["path"])
-            await reply.error(errors.internal(reply.request_id))
+        except Exception as fault:
+            if is_away(fault):
+                log.error("database out of reach", path=scope["path"], error=str(fault) or type(fault).__name__)
+                await reply.error(errors.overloaded("The database is out of reach just now. Please try again soon."))
+            else:
+                log.exception("request failed", method=scope["method"], path=scope["path"])
+                await reply.error(errors.internal(reply.request_id))
         finally:
             _log_request(scope, reply)
             structlog.contextvars.unbind_contextvars("request_id")
@@ -98,7 +107,7 @@ class Endpoint:
     async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         method = scope["method"]
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        project_id = await self.door.keyring.project_of(_bearer(headers))
+        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers))
         handler = self.path.handlers.get(method)
         if handler is None:
             raise errors.wrong_method(method, scope["path"], self.allowed)
@@ -107,7 +116,7 @@ class Endpoint:
         request = Request(
             id=reply.request_id,
             project_id=project_id,
-            path={k: check_id(k, v) if k in PREFIXES else unquote(v) for k, v in scope["path_params"].items()},
+            path={k: check_id(k, v) if k in PREFIXES else v for k, v in scope["path_params"].items()},
             query_string=scope["query_string"].decode("latin-1"),
             headers=headers,
             raw_body=await _read(receive, headers, self.door.max_body_bytes) if method == "POST" else b"",
@@ -140,6 +149,7 @@ class _Reply:
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self.request_id = request_id
+        self.project_id = ""  # until the key is known
         self.started = time.perf_counter()
         self.status = 0
 
@@ -207,6 +217,10 @@ class _Reply:
             (b"openai-organization", b"assistd"),
             (b"openai-processing-ms", b"%d" % elapsed),
         ]
+        if self.project_id:
+            headers.append((b"openai-project", self.project_id.encode()))
+        if self.project_id:
+            headers.append((b"openai-project", self.project_id.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
@@ -229,8 +243,12 @@ def _check_beta(value: str | None) -> None:
 async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
+        # Who waits for a word before sending, or has far too much to send, hears it now.
+        if "expect" not in headers and int(declared) <= limit + _DRAINED_BYTES:
+            await _drain(receive)
         raise errors.body_too_large(limit)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -238,10 +256,25 @@ async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> byt
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
+            parts.clear()
+            if message.get("more_body", False):
+                await _drain(receive)
             raise errors.body_too_large(limit)
         parts.append(part)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _drain(receive: Receive) -> None:
+    """Throw away the rest of a body, within reason: most clients listen only when they have sent everything."""
+    left = _DRAINED_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINING_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 async def _disconnect(receive: Receive) -> None:

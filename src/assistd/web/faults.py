@@ -10,16 +10,20 @@ then unknown ones, then wrong types and ranges.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec.inspect as ms
 
 from assistd.errors import APIError
 
 
-def explain(value: Any, kind: ms.Type, path: str = "") -> APIError | None:
-    """Return the first fault of a decoded JSON value against a type, or None if it has none."""
+def explain(value: Any, kind: ms.Type, path: str = "", order: Sequence[Any] = ()) -> APIError | None:
+    """Return the first fault of a decoded JSON value against a type, or None if it has none.
+
+    `order`: how the choices of an enumeration are listed; msgspec's description has them sorted.
+    """
     kinds = [k for k in _alternatives(kind) if not isinstance(k, ms.NoneType)]
     if value is None:
         return None if len(kinds) < len(_alternatives(kind)) else _wrong_type(value, kinds, path)
@@ -30,11 +34,12 @@ def explain(value: Any, kind: ms.Type, path: str = "") -> APIError | None:
         return _wrong_type(value, kinds, path)
     if isinstance(value, str) and all(isinstance(k, ms.LiteralType) for k in fitting):
         allowed = [v for k in fitting if isinstance(k, ms.LiteralType) for v in k.values]
+        allowed.sort(key=lambda v: order.index(v) if v in order else len(order))
         return None if value in allowed else _not_among(value, allowed, path)
     structs = [k for k in fitting if isinstance(k, ms.StructType)]
     if structs:
         return _explain_object(value, structs, path)
-    return _explain_plain(value, fitting[0], path)
+    return _explain_plain(value, fitting[0], path, order)
 
 
 def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: str) -> APIError | None:
@@ -57,12 +62,27 @@ def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: s
             if name not in known and name != tag_field:
                 return _unknown(_join(path, name))
     for name, item in value.items():
-        if name in known and (fault := explain(item, known[name].type, _join(path, name))):
+        if name not in known:
+            continue
+        order = _choices(struct.cls, known[name].name)
+        if fault := explain(item, known[name].type, _join(path, name), order):
             return fault
     return None
 
 
-def _explain_plain(value: Any, kind: ms.Type, path: str) -> APIError | None:
+@cache
+def _choices(struct: type, field: str) -> list[Any]:
+    """Return the choices that a field's annotation spells out, in its order."""
+
+    def of(hint: Any) -> list[Any]:
+        if get_origin(hint) is Literal:
+            return list(get_args(hint))
+        return [choice for argument in get_args(hint) for choice in of(argument)]
+
+    return of(get_type_hints(struct, include_extras=True)[field])
+
+
+def _explain_plain(value: Any, kind: ms.Type, path: str, order: Sequence[Any]) -> APIError | None:
     match kind:
         case ms.StrType():
             return _explain_string(value, kind, path)
@@ -71,7 +91,7 @@ def _explain_plain(value: Any, kind: ms.Type, path: str) -> APIError | None:
         case ms.ListType():
             if fault := _explain_length(value, kind, path):
                 return fault
-            return _first(explain(item, kind.item_type, f"{path}[{i}]") for i, item in enumerate(value))
+            return _first(explain(item, kind.item_type, f"{path}[{i}]", order) for i, item in enumerate(value))
         case ms.DictType():
             return _explain_map(value, kind, path)
     return None
@@ -154,8 +174,8 @@ def _explain_map(value: dict[str, Any], kind: ms.DictType, path: str) -> APIErro
     for key, item in value.items():
         if longest is not None and len(key) > longest:
             return APIError(
-                f"Invalid property name in '{path}': '{key}' is too long. Expected a string with maximum length "
-                f"{longest}, but got a string with length {len(key)} instead.",
+                f"Invalid property name in '{path}': '{key[:3]}...{key[-3:]}' is too long. Expected a string "
+                f"with maximum length {longest}, but got a string with length {len(key)} instead.",
                 param=f"{path}.{key}",
                 code="property_name_above_max_length",
             )

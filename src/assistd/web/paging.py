@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assistd import errors
+from assistd import errors, ids
 from assistd.web.wire import Page, is_backward
 
 _BEYOND = 2**63 - 1
@@ -29,7 +29,9 @@ async def fetch_page(
     for cursor, ahead in ((page.after, forward), (page.before, not forward)):
         if cursor is None:
             continue
-        place = await conn.fetchval(queries[f"{list_name}_place"], cursor.replace("\x00", ""), owner_id)
+        # What is no id at all is not asked for: PostgreSQL would refuse some of it.
+        known = ids.is_plain(cursor)
+        place = await conn.fetchval(queries[f"{list_name}_place"], cursor, owner_id) if known else None
         if place is None:
             raise errors.not_found(noun, cursor)
         if ahead:

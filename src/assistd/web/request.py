@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -32,6 +33,15 @@ NOUNS = {
     "run_id": "run",
     "step_id": "run step",
 }
+
+_INTEGER = re.compile(r"-?[0-9]{1,100}\Z")
+
+# Levels of nesting in a body. Python's own limit is near a thousand and depends on who calls; no schema comes near.
+_MAX_DEPTH = 200
+_TOO_DEEP = "it is nested too deeply."
+
+# What decoding raises besides a ValidationError, which is a DecodeError too.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -82,21 +92,28 @@ def decode(body: bytes, kind: type[T]) -> T:
     try:
         value = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as refusal:
-        raise _explained(body, kind, refusal) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise errors.broken_json(str(fault)) from None
-    except RecursionError:
-        raise errors.broken_json("it is nested too deeply.") from None
-    if b"\\u0000" in body and _has_nul(msgspec.json.decode(body)):
-        raise APIError("Invalid body: the character U+0000 cannot be stored.", code="invalid_value")
+        raise _explained(_read_json(body), kind, refusal) from None
+    except _UNREADABLE as fault:
+        raise _broken(fault) from None
+    # Both are rare, and cheaply ruled out without a look at every value.
+    if b"\\u0000" in body or body.count(b"{") + body.count(b"[") > _MAX_DEPTH:
+        _check_storable(_read_json(body))
     return value
 
 
-def _explained(body: bytes, kind: type[Any], refusal: msgspec.ValidationError) -> APIError:
+def _read_json(body: bytes) -> Any:
+    """Decode JSON of any kind. Raises APIError for what is none."""
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as unreadable:
-        return errors.broken_json(str(unreadable))
+        return msgspec.json.decode(body)
+    except _UNREADABLE as fault:
+        raise _broken(fault) from None
+
+
+def _broken(fault: Exception) -> APIError:
+    return errors.broken_json(_TOO_DEEP if isinstance(fault, RecursionError) else str(fault))
+
+
+def _explained(value: Any, kind: type[Any], refusal: msgspec.ValidationError) -> APIError:
     # The walk knows every constraint in use; should a type ever say more than it knows, msgspec's words do.
     return explain(value, _descriptions(kind)) or APIError(f"Invalid body: {refusal}", code="invalid_value")
 
@@ -104,28 +121,35 @@ def _explained(body: bytes, kind: type[Any], refusal: msgspec.ValidationError) -
 _descriptions: Callable[[Any], msgspec.inspect.Type] = cache(msgspec.inspect.type_info)
 
 
-def _has_nul(value: Any) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case list():
-            return any(map(_has_nul, value))
-        case dict():
-            return any("\x00" in k or _has_nul(v) for k, v in value.items())
-    return False
+def _check_storable(value: Any) -> None:
+    """Refuse what would be accepted here and fail later: U+0000, and more nesting than the stack has room for."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise errors.broken_json(_TOO_DEEP)
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += item
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, str) and "\x00" in item:
+                raise APIError("Invalid body: the character U+0000 cannot be stored.", code="invalid_value")
+        level = below
 
 
 def _limit(values: list[str]) -> int:
     if not values or values[-1] == "":
         return 20
-    try:
-        value = int(values[-1])
-    except ValueError:
+    if not _INTEGER.match(values[-1]):
         raise APIError(
             "Invalid type for 'limit': expected an integer, but got a string instead.",
             param="limit",
             code="invalid_type",
-        ) from None
+        )
+    value = int(values[-1])
     fault = explain(value, msgspec.inspect.IntType(ge=1, le=100), "limit")
     if fault:
         raise fault
