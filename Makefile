@@ -48,6 +48,10 @@ pytest: .venv/test $(OLD_SDK)/ready tests/node/node_modules/ready
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@
 
+.venv/bench: requirements/bench.txt .venv/test
+	@$(PIP) --require-hashes -r requirements/bench.txt
+	@touch $@
+
 # The official SDK as of August 2024 wants an older httpx, so it lives in an environment of its own.
 $(OLD_SDK)/ready: tests/locks/openai-1.40.txt | .venv/python
 	@$(PYTHON) -m venv $(OLD_SDK)
@@ -63,7 +67,8 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 	--no-annotate --custom-compile-command 'make lock' --quiet
 lock:
 	$(LOCK) pyproject.toml --group build -o requirements/serve.txt
-	$(LOCK) pyproject.toml --group test --group bench -c requirements/serve.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --group test -c requirements/serve.txt -o requirements/test.txt
+	$(LOCK) pyproject.toml --group test --group bench -c requirements/test.txt -o requirements/bench.txt
 	$(LOCK) tests/locks/openai-1.40.in -o tests/locks/openai-1.40.txt
 
 clean:

@@ -22,6 +22,7 @@ SESSION_SETTINGS = {
     "application_name": "assistd",
     "timezone": "UTC",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning our larger statements costs more than running them
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",

@@ -28,9 +28,19 @@ _TRANSPORT_FAULTS: Final = (aiohttp.ClientError, HttpProcessingError, TimeoutErr
 _PASSED_HEADERS: Final = ("Retry-After", "Retry-After-Ms")
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+_MAX_LIST_BYTES: Final = 4 * 1024 * 1024
+_LIST_SECONDS: Final = 5.0
 # How long to wait for the end of the HTTP answer after `[DONE]`. It comes with it or right behind it, and
 # a connection that was read to its end can be used again.
 _TAIL_SECONDS: Final = 0.05
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel]
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,20 @@ class Upstream:
                 return await send()
         except _TRANSPORT_FAULTS as fault:
             raise failures.of_transport(route, fault) from fault
+
+    async def model_names(self, route: Route) -> list[str]:
+        """Ask a route's server for the models it lists. Raises ModelUnavailable where it gives no list."""
+        timeout = aiohttp.ClientTimeout(total=_LIST_SECONDS)
+        try:
+            async with self._session.get(
+                route.url("models"), headers=route.request_headers(), timeout=timeout, allow_redirects=False
+            ) as response:
+                body = await _at_most(response, _MAX_LIST_BYTES)
+            return [model.id for model in msgspec.json.decode(body, type=_ModelList).data]
+        except _TRANSPORT_FAULTS as fault:
+            raise failures.of_transport(route, fault) from fault
+        except msgspec.MsgspecError as fault:
+            raise failures.nonsense(route) from fault
 
     @asynccontextmanager
     async def relay(self, route: Route, name: str, path: str, body: Mapping[str, Any]) -> AsyncIterator[Relayed]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import chain
 
 import msgspec
+import structlog
 
 from assistd import errors
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelUnavailable
-from assistd.llm.routing import Routing
+from assistd.llm.routing import Route, Routing
 from assistd.llm.upstream import Upstream
 from assistd.models.wire import ChatCompletion, Embedding, ModelInfo, ModelList
 from assistd.web.endpoint import Path, Relayed
 from assistd.web.request import Request
+
+log = structlog.get_logger("assistd.models")
 
 
 class Models:
@@ -37,7 +42,18 @@ class Models:
         ]
 
     async def list_all(self, request: Request) -> ModelList:
-        return ModelList(data=[ModelInfo(id=name, created=self._since) for name in self._routing.names()])
+        names = await asyncio.gather(*map(self._names, self._routing))
+        return ModelList(data=[ModelInfo(id=name, created=self._since) for name in dict.fromkeys(chain(*names))])
+
+    async def _names(self, route: Route) -> Sequence[str]:
+        """Return the models that a route lists; one that answers for every name is asked what it has."""
+        if route.names:
+            return route.names
+        try:
+            return await self._upstream.model_names(route)
+        except ModelUnavailable as fault:
+            log.warning("a route does not list its models", error=str(fault))
+            return []
 
     async def get(self, request: Request) -> ModelInfo:
         return ModelInfo(id=self._known(request.path["model"]), created=self._since)

@@ -110,6 +110,21 @@ class EventLog:
         logged = [Batch(run_id, r["lease"], r["first_number"], r["last_number"], r["frames"].encode()) for r in rows]
         return logged if len(logged) == READ_ROWS else logged + unwritten
 
+    async def told(self, run_id: str) -> bytes:
+        """Read all frames of a run."""
+        frames: list[bytes] = []
+        position = Position()
+        while batches := await self.read(run_id, position):
+            for batch in batches:
+                frames.append(batch.after(position))
+                position = max(position, batch.end)
+        return b"".join(frames)
+
+    async def knows(self, run_id: str) -> bool:
+        """Say whether a run is there: it may have been deleted with its thread, and its events with it."""
+        async with self._db.acquire() as conn:
+            return await conn.fetchval(SQL["state"], run_id) is not None
+
     def _unwritten(self, run_id: str) -> Iterable[Batch]:
         if (writing := self._writing.get(run_id)) is not None:
             yield writing

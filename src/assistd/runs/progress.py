@@ -8,7 +8,9 @@ the status that was expected, not at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,44 +145,81 @@ async def write(conn: Any, run_id: str, lease: int, change: Change, batch: Batch
     """
     if change.old is not change.new:
         check_transition(change.old, change.new)
-    opened, closed, said = change.open_step, change.close_step, change.close_message
-    written: bool = await conn.fetchval(
-        SQL["write"],
-        run_id,
-        lease,
-        change.old,
-        change.new,
-        change.at,
-        change.new in TERMINAL,
-        _json(change.required_action),
-        _json(change.last_error),
-        change.incomplete_reason,
-        change.usage.prompt_tokens,
-        change.usage.completion_tokens,
-        change.usage.cached_tokens,
-        change.usage.reasoning_tokens,
-        opened and opened.id,
-        opened and opened.type,
-        opened and to_json(opened.details),
-        opened and opened.message_id,
-        closed and closed.id,
-        closed and closed.status,
-        closed and to_json(closed.details),
-        closed and _json(closed.last_error),
-        closed.usage.prompt_tokens if closed else 0,
-        closed.usage.completion_tokens if closed else 0,
-        closed.usage.cached_tokens if closed else 0,
-        closed.usage.reasoning_tokens if closed else 0,
-        said and said.id,
-        said and to_json(said.content),
-        said and said.reason,
-        change.discard_step,
-        change.discard_message,
-        batch and batch.first,
-        batch and batch.last,
-        batch and batch.frames.decode(),
-    )
+    values = {"run_id": run_id, "lease": lease, **_values(change, batch)}
+    statement, names = _compose(_parts(change, batch))
+    written: bool = await conn.fetchval(statement, *(values[name] for name in names))
     return written
+
+
+def _parts(change: Change, batch: Batch | None) -> tuple[str, ...]:
+    """Name the parts of the statement that a change needs."""
+    present = {
+        "opened_message": change.open_step is not None and change.open_step.message_id is not None,
+        "opened_step": change.open_step is not None,
+        "closed_step": change.close_step is not None,
+        "closed_message": change.close_message is not None,
+        "discarded_step": change.discard_step is not None,
+        "discarded_message": change.discard_message is not None,
+        "told": batch is not None,
+        "unlocked_thread": change.new in TERMINAL,
+        "completed_job": change.new in TERMINAL,
+        "waiting_job": change.new is Status.REQUIRES_ACTION,
+    }
+    # The tokens of a turn are counted where it ends, which always changes the status.
+    held = "held" if change.new is change.old else "changed"
+    return (held, *(part for part, needed in present.items() if needed))
+
+
+@cache
+def _compose(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Put a statement together. Returns it and the names of its parameters, in their order."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    first, *others = parts
+    ctes = [f"run AS ({SQL[first]})", *(f"{part} AS ({SQL[part]})" for part in others)]
+    statement = f"WITH {', '.join(ctes)} SELECT EXISTS (SELECT FROM run)"
+    return re.sub(r"(?<!:):(\w+)", number, statement), tuple(names)
+
+
+def _values(change: Change, batch: Batch | None) -> dict[str, Any]:
+    """Return the parameters of a change by name."""
+    opened, closed, said = change.open_step, change.close_step, change.close_message
+    values: dict[str, Any] = {
+        "old": change.old,
+        "new": change.new,
+        "at": change.at,
+        "required_action": _json(change.required_action),
+        "last_error": _json(change.last_error),
+        "incomplete_reason": change.incomplete_reason,
+        **msgspec.structs.asdict(change.usage),
+        "discarded_step_id": change.discard_step,
+        "discarded_message_id": change.discard_message,
+    }
+    if opened is not None:
+        values |= {
+            "opened_step_id": opened.id,
+            "opened_step_type": opened.type,
+            "opened_step_details": to_json(opened.details),
+            "opened_message_id": opened.message_id,
+        }
+    if closed is not None:
+        values |= {
+            "step_id": closed.id,
+            "step_status": closed.status,
+            "step_details": to_json(closed.details),
+            "step_error": _json(closed.last_error),
+            **{f"step_{name}": tokens for name, tokens in msgspec.structs.asdict(closed.usage).items()},
+        }
+    if said is not None:
+        values |= {"message_id": said.id, "content": to_json(said.content), "message_reason": said.reason}
+    if batch is not None:
+        values |= {"first_number": batch.first, "last_number": batch.last, "frames": batch.frames.decode()}
+    return values
 
 
 def _json(value: Any) -> msgspec.Raw | None:

@@ -35,74 +35,85 @@ SELECT * FROM steps WHERE run_id = $1 ORDER BY seq
 -- name: message
 SELECT * FROM messages WHERE id = $1
 
--- name: write
--- Everything hangs on the first part: where it finds no run, nothing else finds anything.
-WITH run AS (
-    UPDATE runs SET
-        status = $4,
-        started_at = CASE WHEN $3 = 'queued' AND $4 = 'in_progress' THEN $5 ELSE started_at END,
-        completed_at = CASE WHEN $4 IN ('completed', 'incomplete') THEN $5 ELSE completed_at END,
-        failed_at = CASE WHEN $4 = 'failed' THEN $5 ELSE failed_at END,
-        cancelled_at = CASE WHEN $4 = 'cancelled' THEN $5 ELSE cancelled_at END,
-        required_action = $7::json,
-        last_error = $8::json,
-        incomplete_reason = $9,
-        prompt_tokens = prompt_tokens + $10,
-        completion_tokens = completion_tokens + $11,
-        cached_tokens = cached_tokens + $12,
-        reasoning_tokens = reasoning_tokens + $13
-    WHERE id = $1 AND lease = $2 AND status = $3::text
-    RETURNING id, thread_id, assistant_id, expires_at
-), opened_message AS (
-    INSERT INTO messages (id, thread_id, created_at, role, status, content, attachments, metadata, assistant_id, run_id)
-    SELECT $17::text, thread_id, $5, 'assistant', 'in_progress', '[]', '[]', '{}', assistant_id, id
-    FROM run WHERE $17 IS NOT NULL
-), opened_step AS (
-    INSERT INTO steps (id, run_id, thread_id, assistant_id, type, created_at, expires_at, step_details)
-    SELECT $14::text, id, thread_id, assistant_id, $15::text, $5, expires_at, $16::json
-    FROM run WHERE $14 IS NOT NULL
-), closed_step AS (
-    UPDATE steps SET
-        status = $19,
-        step_details = $20::json,
-        last_error = $21::json,
-        completed_at = CASE WHEN $19 = 'completed' THEN $5 END,
-        failed_at = CASE WHEN $19 = 'failed' THEN $5 END,
-        cancelled_at = CASE WHEN $19 = 'cancelled' THEN $5 END,
-        expired_at = CASE WHEN $19 = 'expired' THEN $5 END,
-        prompt_tokens = steps.prompt_tokens + $22,
-        completion_tokens = steps.completion_tokens + $23,
-        cached_tokens = steps.cached_tokens + $24,
-        reasoning_tokens = steps.reasoning_tokens + $25
-    FROM run WHERE steps.id = $18::text
-), closed_message AS (
-    UPDATE messages SET
-        content = $27::json,
-        status = CASE WHEN $28::text IS NULL THEN 'completed' ELSE 'incomplete' END,
-        incomplete_reason = $28,
-        completed_at = CASE WHEN $28 IS NULL THEN $5 END,
-        incomplete_at = CASE WHEN $28 IS NOT NULL THEN $5 END
-    FROM run WHERE messages.id = $26::text
-), discarded_step AS (
-    DELETE FROM steps USING run WHERE steps.id = $29::text AND steps.run_id = run.id
-), discarded_message AS (
-    DELETE FROM messages USING run WHERE messages.id = $30::text AND messages.run_id = run.id
-), told AS (
-    INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
-    SELECT id, $2, $31::bigint, $32::bigint, $33::text FROM run WHERE $31 IS NOT NULL
-    ON CONFLICT (run_id, lease, first_number) DO UPDATE
-    SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
-    WHERE run_events.last_number < EXCLUDED.last_number
-), unlocked AS (
-    UPDATE threads SET active_run_id = NULL FROM run WHERE threads.id = run.thread_id AND $6::boolean
-), completed_job AS (
-    DELETE FROM jobs USING run WHERE jobs.kind = 'run' AND jobs.key = run.id AND $6
-), waiting_job AS (
-    -- The job of a run that awaits its client sleeps until the run expires.
-    UPDATE jobs SET due = to_timestamp(run.expires_at), worker = NULL
-    FROM run WHERE jobs.kind = 'run' AND jobs.key = run.id AND $4 = 'requires_action'
-)
-SELECT EXISTS (SELECT FROM run)
+-- The parts of a change, of which `progress.write` puts together those that it needs: a statement with all of
+-- them takes PostgreSQL three times as long. Everything hangs on the first one, called `run`, which holds the run
+-- under its lease: where it finds none, nothing else finds anything.
+
+-- name: held
+SELECT id, thread_id, assistant_id, expires_at FROM runs
+WHERE id = :run_id AND lease = :lease AND status = :old FOR UPDATE
+
+-- name: changed
+UPDATE runs SET
+    status = :new,
+    started_at = CASE WHEN :old = 'queued' AND :new = 'in_progress' THEN :at ELSE started_at END,
+    completed_at = CASE WHEN :new IN ('completed', 'incomplete') THEN :at ELSE completed_at END,
+    failed_at = CASE WHEN :new = 'failed' THEN :at ELSE failed_at END,
+    cancelled_at = CASE WHEN :new = 'cancelled' THEN :at ELSE cancelled_at END,
+    required_action = :required_action::json,
+    last_error = :last_error::json,
+    incomplete_reason = :incomplete_reason,
+    prompt_tokens = prompt_tokens + :prompt_tokens,
+    completion_tokens = completion_tokens + :completion_tokens,
+    cached_tokens = cached_tokens + :cached_tokens,
+    reasoning_tokens = reasoning_tokens + :reasoning_tokens
+WHERE id = :run_id AND lease = :lease AND status = :old::text
+RETURNING id, thread_id, assistant_id, expires_at
+
+-- name: opened_message
+INSERT INTO messages (id, thread_id, created_at, role, status, content, attachments, metadata, assistant_id, run_id)
+SELECT :opened_message_id::text, thread_id, :at, 'assistant', 'in_progress', '[]', '[]', '{}', assistant_id, id FROM run
+
+-- name: opened_step
+INSERT INTO steps (id, run_id, thread_id, assistant_id, type, created_at, expires_at, step_details)
+SELECT :opened_step_id::text, id, thread_id, assistant_id, :opened_step_type::text, :at, expires_at,
+    :opened_step_details::json
+FROM run
+
+-- name: closed_step
+UPDATE steps SET
+    status = :step_status,
+    step_details = :step_details::json,
+    last_error = :step_error::json,
+    completed_at = CASE WHEN :step_status = 'completed' THEN :at END,
+    failed_at = CASE WHEN :step_status = 'failed' THEN :at END,
+    cancelled_at = CASE WHEN :step_status = 'cancelled' THEN :at END,
+    expired_at = CASE WHEN :step_status = 'expired' THEN :at END,
+    prompt_tokens = steps.prompt_tokens + :step_prompt_tokens,
+    completion_tokens = steps.completion_tokens + :step_completion_tokens,
+    cached_tokens = steps.cached_tokens + :step_cached_tokens,
+    reasoning_tokens = steps.reasoning_tokens + :step_reasoning_tokens
+FROM run WHERE steps.id = :step_id::text
+
+-- name: closed_message
+UPDATE messages SET
+    content = :content::json,
+    status = CASE WHEN :message_reason::text IS NULL THEN 'completed' ELSE 'incomplete' END,
+    incomplete_reason = :message_reason,
+    completed_at = CASE WHEN :message_reason IS NULL THEN :at END,
+    incomplete_at = CASE WHEN :message_reason IS NOT NULL THEN :at END
+FROM run WHERE messages.id = :message_id::text
+
+-- name: discarded_step
+DELETE FROM steps USING run WHERE steps.id = :discarded_step_id::text AND steps.run_id = run.id
+
+-- name: discarded_message
+DELETE FROM messages USING run WHERE messages.id = :discarded_message_id::text AND messages.run_id = run.id
+
+-- name: told
+INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
+SELECT id, :lease, :first_number::bigint, :last_number::bigint, :frames::text FROM run
+
+-- name: unlocked_thread
+UPDATE threads SET active_run_id = NULL FROM run WHERE threads.id = run.thread_id
+
+-- name: completed_job
+DELETE FROM jobs USING run WHERE jobs.kind = 'run' AND jobs.key = run.id
+
+-- name: waiting_job
+-- The job of a run that awaits its client sleeps until the run expires.
+UPDATE jobs SET due = to_timestamp(run.expires_at), worker = NULL
+FROM run WHERE jobs.kind = 'run' AND jobs.key = run.id
 
 -- name: append
 -- Events that announce no change, of many runs at once. Those of a lost lease are dropped. A row that is there

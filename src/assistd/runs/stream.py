@@ -28,6 +28,7 @@ _ASK_LATER_SECONDS = 0.25
 
 _CLOSING = "The server is shutting down. The run goes on: follow its events to see the rest."
 _BROKEN = "The stream broke off. The run goes on: follow its events to see the rest."
+_GONE = "The run is gone: its thread was deleted."
 _BEGINNING = Position()
 
 
@@ -135,6 +136,8 @@ class Streams:
                 if frames := await follower.next():
                     yield frames
             yield DONE
+        except _Gone:
+            yield error_frame(_GONE) + DONE
         except Exception:
             log.exception("stream broken off", run_id=run_id)
             yield error_frame(_BROKEN) + DONE
@@ -144,6 +147,10 @@ class Streams:
     def is_executed_here(self, run_id: str) -> bool:
         """Say whether this process executes a run, so that all its events pass through memory."""
         return run_id in self._executed
+
+
+class _Gone(Exception):
+    """The run was deleted while it was followed."""
 
 
 class _Follower:
@@ -176,6 +183,8 @@ class _Follower:
             await self._ask()
             if self._look or self._must_look(batches):
                 batches = await self._streams.log.read(self._run_id, self._position) + batches
+                if not batches and not await self._streams.log.knows(self._run_id):
+                    raise _Gone
         except Exception as fault:
             if not is_away(fault):
                 raise

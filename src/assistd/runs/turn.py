@@ -295,4 +295,3 @@ def shown_step(
         ),
         expired_at=now if status == "expired" else msgspec.UNSET,
     )
-

@@ -26,15 +26,14 @@ def explain(value: Any, kind: ms.Type, path: str = "", order: Sequence[Any] = ()
     """
     kinds = [k for k in _alternatives(kind) if not isinstance(k, ms.NoneType)]
     if value is None:
-        return None if len(kinds) < len(_alternatives(kind)) else _wrong_type(value, kinds, path)
+        return None if len(kinds) < len(_alternatives(kind)) else _wrong_type(value, kinds, path, order)
     if any(isinstance(k, ms.AnyType | ms.RawType) for k in kinds):
         return None
     fitting = [k for k in kinds if _fits(value, k)]
     if not fitting:
-        return _wrong_type(value, kinds, path)
+        return _wrong_type(value, kinds, path, order)
     if isinstance(value, str) and all(isinstance(k, ms.LiteralType) for k in fitting):
-        allowed = [v for k in fitting if isinstance(k, ms.LiteralType) for v in k.values]
-        allowed.sort(key=lambda v: order.index(v) if v in order else len(order))
+        allowed = _in_order([v for k in fitting if isinstance(k, ms.LiteralType) for v in k.values], order)
         return None if value in allowed else _not_among(value, allowed, path)
     structs = [k for k in fitting if isinstance(k, ms.StructType)]
     if structs:
@@ -49,7 +48,7 @@ def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: s
         if tag_field not in value:
             return _missing(_join(path, tag_field))
         if not isinstance(value[tag_field], str):
-            return _wrong_type(value[tag_field], [ms.StrType()], _join(path, tag_field))
+            return _wrong_type(value[tag_field], [ms.LiteralType(tuple(tags))], _join(path, tag_field), tags)
         if value[tag_field] not in tags:
             return _not_among(value[tag_field], tags, _join(path, tag_field))
         struct = structs[tags.index(value[tag_field])]
@@ -106,17 +105,17 @@ def _explain_string(value: str, kind: ms.StrType, path: str) -> APIError | None:
             code="string_above_max_length",
         )
     if kind.min_length is not None and len(value) < kind.min_length:
-        got = f"a string with length {len(value)}" if value else "an empty string"
         return APIError(
-            f"Invalid '{path}': string too short. Expected a string with minimum length {kind.min_length}, "
-            f"but got {got} instead.",
+            f"Invalid '{path}': empty string. Expected a string with minimum length {kind.min_length}, "
+            "but got an empty string instead.",
             param=path,
-            code="string_below_min_length",
+            code="empty_string",
         )
     if kind.pattern is not None and not re.search(kind.pattern, value):
+        # Python's `$` would let a line break pass; in the dialect that is shown, it does not.
+        shown = kind.pattern.replace(r"\Z", "$")
         return APIError(
-            f"Invalid '{path}': string does not match pattern. Expected a string that matches the pattern "
-            f"'{kind.pattern}'.",
+            f"Invalid '{path}': string does not match pattern. Expected a string that matches the pattern '{shown}'.",
             param=path,
             code="invalid_value",
         )
@@ -195,9 +194,10 @@ def _unknown(path: str) -> APIError:
     return APIError(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
 
 
-def _wrong_type(value: Any, kinds: Iterable[ms.Type], path: str) -> APIError:
-    names = list(dict.fromkeys(_name(k) for k in kinds))
-    expected = names[0] if len(names) == 1 else f"one of {_listed(names, 'or')}"
+def _wrong_type(value: Any, kinds: Iterable[ms.Type], path: str, order: Sequence[Any] = ()) -> APIError:
+    first, *others = dict.fromkeys(_name(k, order) for k in kinds)
+    bare = [name.removeprefix("a ").removeprefix("an ") for name in others]
+    expected = f"one of {_listed([first, *bare], 'or')}" if others else first
     where = f" for '{path}'" if path else ""
     return APIError(
         f"Invalid type{where}: expected {expected}, but got {_name_of(value)} instead.",
@@ -239,19 +239,29 @@ def _fits(value: Any, kind: ms.Type) -> bool:
     return False
 
 
-def _name(kind: ms.Type) -> str:
+def _name(kind: ms.Type, order: Sequence[Any]) -> str:
     match kind:
+        case ms.LiteralType(values=values):
+            choices = [f"'{v}'" for v in _in_order(values, order)]
+            return f"one of {_listed(choices, 'or')}" if len(choices) > 1 else choices[0]
         case ms.BoolType():
             return "a boolean"
         case ms.IntType():
             return "an integer"
         case ms.FloatType():
             return "a decimal"
-        case ms.ListType():
-            return "an array"
+        case ms.ListType(item_type=item):
+            items = _alternatives(item)
+            if all(isinstance(k, ms.StructType | ms.DictType) for k in items):
+                return "an array of objects"
+            return "an array of strings" if all(isinstance(k, ms.StrType) for k in items) else "an array"
         case ms.StructType() | ms.DictType():
             return "an object"
     return "a string"
+
+
+def _in_order(choices: Iterable[Any], order: Sequence[Any]) -> list[Any]:
+    return sorted(choices, key=lambda choice: order.index(choice) if choice in order else len(order))
 
 
 def _name_of(value: Any) -> str:
@@ -263,7 +273,7 @@ def _name_of(value: Any) -> str:
         case int():
             return "an integer"
         case float():
-            return "a decimal"
+            return "a decimal number"
         case str():
             return "a string"
         case list():

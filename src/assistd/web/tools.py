@@ -15,7 +15,7 @@ from msgspec import Meta
 from assistd.errors import APIError
 from assistd.web.wire import Metadata, RequestBody
 
-FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+FunctionName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+\Z")]
 Detail = Literal["auto", "low", "high"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
