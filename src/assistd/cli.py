@@ -15,6 +15,7 @@ from assistd import __version__, app, serving, settings, telemetry
 from assistd.db import migrate
 from assistd.db.embedded import EmbeddedError
 from assistd.db.pool import is_away
+from assistd.llm.model_index import LocalModelError
 from assistd.llm.routing import RoutingError
 from assistd.server import PortTaken
 from assistd.settings import Settings, SettingsError
@@ -24,6 +25,7 @@ from assistd.web import keys
 _PLAIN_FAULTS = (
     app.StartRefused,
     EmbeddedError,
+    LocalModelError,
     migrate.SchemaMismatch,
     migrate.UnsuitableServer,
     PortTaken,

@@ -9,9 +9,13 @@ UPDATE threads SET tool_resources = COALESCE($3, tool_resources), metadata = COA
 WHERE id = $1 AND project_id = $2 RETURNING *
 
 -- name: delete_thread
--- A run that is active on the thread goes with it: whoever executes it is told to stop.
-WITH gone AS (
-    DELETE FROM threads WHERE id = $1 AND project_id = $2 RETURNING id, project_id, seq, active_run_id
+-- A run that is active on the thread goes with it: whoever executes it is told to stop. Its row is locked first,
+-- as by whoever writes what it does: run, then thread. The other way round the two would wait for each other.
+WITH held AS (
+    SELECT FROM runs WHERE id = (SELECT active_run_id FROM threads WHERE id = $1 AND project_id = $2) FOR UPDATE
+), gone AS (
+    DELETE FROM threads WHERE id = $1 AND project_id = $2 AND (SELECT count(*) FROM held) >= 0
+    RETURNING id, project_id, seq, active_run_id
 ), told AS (
     SELECT pg_notify('assistd_cancel', active_run_id) FROM gone WHERE active_run_id IS NOT NULL
 )
