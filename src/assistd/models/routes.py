@@ -15,12 +15,16 @@ from assistd import errors
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelUnavailable
 from assistd.llm.routing import Route, Routing
+from assistd.llm.upstream import Relayed as Answer
 from assistd.llm.upstream import Upstream
 from assistd.models.wire import ChatCompletion, Embedding, ModelInfo, ModelList
 from assistd.web.endpoint import Path, Relayed
 from assistd.web.request import Request
 
 log = structlog.get_logger("assistd.models")
+
+_JSON = "application/json"
+_ERROR_PAGE_BYTES = 1000
 
 
 class Models:
@@ -84,6 +88,9 @@ class Models:
             answer = await stack.enter_async_context(self._upstream.relay(route, name, path, body))
         except ModelUnavailable as fault:
             raise errors.overloaded(str(fault)) from fault
+        if answer.status >= 400 and not answer.content_type.startswith(_JSON):
+            async with stack:
+                raise await _error_page(answer)
 
         async def chunks() -> AsyncIterator[bytes]:
             async with stack:
@@ -91,3 +98,19 @@ class Models:
                     yield chunk
 
         return Relayed(answer.status, answer.content_type, answer.headers, chunks())
+
+
+async def _error_page(answer: Answer) -> APIError:
+    """Put what is not JSON (a proxy's page, a bare sentence) into the envelope that clients can read."""
+    page = b""
+    async for chunk in answer.chunks:
+        page += chunk
+        if len(page) >= _ERROR_PAGE_BYTES:
+            break
+    words = " ".join(page[:_ERROR_PAGE_BYTES].decode("utf-8", "replace").replace("\x00", "").split())
+    return APIError(
+        f"The model's server answered with status {answer.status}: {words or 'no words'}",
+        status=answer.status,
+        type="server_error" if answer.status >= 500 else "invalid_request_error",
+        headers=dict(answer.headers),
+    )

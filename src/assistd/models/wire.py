@@ -34,7 +34,8 @@ class ChatCompletion(msgspec.Struct, frozen=True):
 
 
 class Embedding(msgspec.Struct, frozen=True):
-    """A request for embeddings. What else it says is the upstream's to judge."""
+    """A request for embeddings: of a text, of tokens, or of several of either."""
 
     model: str
-    input: str | Annotated[list[Any], Meta(min_length=1)]
+    input: str | Annotated[list[str | int | list[int]], Meta(min_length=1)]
+    dimensions: Annotated[int, Meta(ge=1, le=65_536)] | None = None

@@ -87,8 +87,10 @@ class Claimed(msgspec.Struct, frozen=True):
     @classmethod
     def new(cls, new: NewRun) -> Claimed:
         """Make the first claim of a run that was created claimed."""
-        assert new.run.expires_at is not None
-        return cls(new.run, 1, new.run.expires_at, NO_USAGE, [], new.begin.last, new.now)
+        run = new.begun
+        assert run is not None
+        assert run.expires_at is not None
+        return cls(run, 1, run.expires_at, NO_USAGE, [], new.begin.last, new.now)
 
 
 async def claim(conn: Any, run_id: str, lease: int) -> Claimed | None:

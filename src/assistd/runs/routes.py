@@ -66,7 +66,7 @@ class Runs:
         # Without messages to add, what is written is one statement and needs no transaction of its own.
         async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
             ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
-            new = store.compose(options, ground.assistant, thread_id, now=ground.now, life=self._life)
+            new = store.compose(options, ground.assistant, thread_id, now=ground.now, life=self._life, claim=claim)
             if not (ground.has_messages or options.additional_messages or new.run.instructions):
                 raise errors.nothing_to_run()
             await store.create(conn, request.project_id, new, claim)
@@ -92,6 +92,7 @@ class Runs:
                 thread.id,
                 now=now,
                 life=self._life,
+                claim=claim,
                 tool_resources=normalize_resources(options.tool_resources),
                 created_thread=threads.shown_resources(thread),
             )

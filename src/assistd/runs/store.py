@@ -48,9 +48,14 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 class NewRun(msgspec.Struct, frozen=True):
-    """A run to be created: what the request, the assistant and the defaults make of it together."""
+    """A run to be created: what the request, the assistant and the defaults make of it together.
+
+    One that its creator executes itself has no time to wait: it is created `in_progress` (`begun`), and its stream
+    tells of both. The answer to its request says `queued` (`run`), like any other.
+    """
 
     run: Run
+    begun: Run | None
     begin: Batch  # the stream's first events, which stand in the log from the start
     now: float  # the database's time, in Unix seconds
 
@@ -62,6 +67,7 @@ def compose(
     *,
     now: float,
     life: int,
+    claim: Claim | None,
     tool_resources: Any = None,
     created_thread: Thread | None = None,
 ) -> NewRun:
@@ -111,9 +117,13 @@ def compose(
     shown = streamed(run)
     scribe.event("thread.run.created", shown)
     scribe.event("thread.run.queued", shown)
+    begun = None
+    if claim is not None:
+        begun = msgspec.structs.replace(run, status=Status.IN_PROGRESS, started_at=created_at)
+        scribe.event("thread.run.in_progress", streamed(begun))
     begin = scribe.take()
     assert begin is not None
-    return NewRun(run, begin, now)
+    return NewRun(run, begun, begin, now)
 
 
 def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
@@ -145,7 +155,7 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -
 
     Raises APIError where the thread has become busy, or is gone, since `prepare`.
     """
-    run, begin = new.run, new.begin
+    run, begin = new.begun or new.run, new.begin
     created = await conn.fetchval(
         SQL["create"],
         run.id,
@@ -174,6 +184,8 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -
         0 if claim is None else 1,
         timedelta() if claim is None else claim.lease,
         None if claim is None else claim.worker,
+        run.status,
+        run.started_at,
     )
     if not created:
         await prepare(conn, project_id, run.thread_id, run.assistant_id)  # says what has changed
