@@ -34,7 +34,7 @@ class Assistant(msgspec.Struct, frozen=True, kw_only=True):
     response_format: msgspec.Raw
 
 
-class ModifyAssistant(RequestBody, frozen=True):
+class ModifyAssistant(RequestBody, frozen=True, kw_only=True):
     """Changes to an assistant. What is absent or null stays as it is."""
 
     model: ModelName | None = None
@@ -50,17 +50,7 @@ class ModifyAssistant(RequestBody, frozen=True):
     response_format: ResponseFormat | None = None
 
 
-class CreateAssistant(RequestBody, frozen=True):
-    """A new assistant."""
+class CreateAssistant(ModifyAssistant, frozen=True, kw_only=True):
+    """A new assistant: the same, with a model."""
 
     model: ModelName
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
-    reasoning_effort: ReasoningEffort | None = None
-    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
-    tool_resources: ToolResources | None = None
-    metadata: Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    response_format: ResponseFormat | None = None

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from assistd import errors, ids
 from assistd.assistants import store as assistants
@@ -20,7 +21,7 @@ from assistd.jobs.store import Claim
 from assistd.runs import wire
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
-from assistd.runs.wire import CreateRun, Run, RunOptions, Step, StepEvent, SubmitToolOutputs, ToolCalls
+from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails, Thread
 from assistd.web.paging import fetch_page
@@ -268,7 +269,7 @@ async def submit(conn: Any, project_id: str, thread_id: str, id: str, outputs: S
     details = _with_outputs(msgspec.json.decode(step["step_details"], type=ToolCalls), outputs)
     queued = msgspec.structs.replace(run_of(row), status=Status.QUEUED, required_action=None)
     completed = msgspec.structs.replace(
-        step_event(step),
+        streamed_step(step),
         status="completed",
         completed_at=row["now"],
         step_details=to_json(details),
@@ -367,27 +368,15 @@ def step_of(row: Any) -> Step:
         failed_at=row["failed_at"],
         last_error=row["last_error"],
         step_details=row["step_details"],
+        metadata={},
         usage=None if open_ else _usage_of(row),
     )
 
 
-def step_event(row: Any) -> StepEvent:
-    """Make a step as streams show it of its row."""
-    return StepEvent(
-        id=row["id"],
-        created_at=row["created_at"],
-        run_id=row["run_id"],
-        assistant_id=row["assistant_id"],
-        thread_id=row["thread_id"],
-        type=row["type"],
-        status=row["status"],
-        cancelled_at=row["cancelled_at"],
-        completed_at=row["completed_at"],
-        expires_at=row["expires_at"],
-        failed_at=row["failed_at"],
-        last_error=row["last_error"],
-        step_details=row["step_details"],
-        usage=None if row["status"] == "in_progress" else _usage_of(row),
+def streamed_step(row: Any) -> Step:
+    """Make a step of its row as streams show it: an ended one keeps its `expires_at`."""
+    return msgspec.structs.replace(
+        step_of(row), expires_at=row["expires_at"], expired_at=row["expired_at"] or UNSET, metadata=UNSET
     )
 
 

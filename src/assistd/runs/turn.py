@@ -19,7 +19,7 @@ from assistd.runs import wire
 from assistd.runs.frames import Scribe, content_part
 from assistd.runs.machine import Status
 from assistd.runs.progress import Change, CloseMessage, CloseStep, OpenStep
-from assistd.runs.wire import FunctionCall, LastError, StepEvent, ToolCall
+from assistd.runs.wire import FunctionCall, LastError, Step, ToolCall
 from assistd.threads.wire import IncompleteDetails, Message
 from assistd.web.wire import EMPTY_LIST, EMPTY_MAP, to_json
 
@@ -92,13 +92,17 @@ class Turn:
         for delta in deltas:
             match delta:
                 case Text(value=value):
-                    await self._speak("text", value)
+                    if self.message is None and self.calls is None:
+                        await self._open_message()
+                    self._speak("text", value)
                 case CallArguments(index=index, value=value):
                     self._argue(index, value)
                 case CallStart():
                     await self._call(delta)
                 case Refusal(value=value):
-                    await self._speak("refusal", value)
+                    if self.message is None and self.calls is None:
+                        await self._open_message()
+                    self._speak("refusal", value)
                 case Finish():
                     self.finish = delta
 
@@ -111,15 +115,13 @@ class Turn:
 
     async def say_nothing(self) -> None:
         """Open an empty message: a model that ends without a word has still answered."""
-        await self._speak("text", "")
+        await self._open_message()
+        self._speak("text", "")
 
-    async def _speak(self, kind: str, value: str) -> None:
-        if self.calls is not None:
-            return  # some models end with a line break after their calls; nothing is said before the outputs are there
-        if self.message is None:
-            await self._open_message()
-            assert self.message is not None
+    def _speak(self, kind: str, value: str) -> None:
         message = self.message
+        if message is None:
+            return  # some models end with a line break after their calls; nothing is said before the outputs are there
         begins = not message.parts or message.parts[-1][0] != kind
         if begins:
             message.parts.append((kind, []))
@@ -236,7 +238,7 @@ class Turn:
         details: Any,
         usage: Usage | None = None,
         error: LastError | None = None,
-    ) -> StepEvent:
+    ) -> Step:
         return shown_step(self._scene, id, kind, created_at, status, details, self._clock(), usage, error)
 
     def _shown_message(
@@ -270,9 +272,9 @@ def shown_step(
     now: int,
     usage: Usage | None = None,
     error: LastError | None = None,
-) -> StepEvent:
+) -> Step:
     """Make a step as streams show it; the time of its end is `now`."""
-    return StepEvent(
+    return Step(
         id=id,
         created_at=created_at,
         run_id=scene.run_id,
@@ -294,4 +296,5 @@ def shown_step(
             else (0, 0, 0, 0)
         ),
         expired_at=now if status == "expired" else msgspec.UNSET,
+        metadata=msgspec.UNSET,
     )

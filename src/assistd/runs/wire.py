@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta, UnsetType
 
 from assistd.assistants.wire import ModelName
 from assistd.threads.wire import CreateMessage, CreateThread, IncompleteDetails
@@ -159,7 +159,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A run step as reads show it."""
+    """A run step. Streams leave out `metadata` and, unless it has expired, `expired_at`, as the recorded ones do."""
 
     id: str
     object: Literal["thread.run.step"] = "thread.run.step"
@@ -171,34 +171,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     cancelled_at: int | None
     completed_at: int | None
-    expired_at: int | None
+    expired_at: int | UnsetType | None
     expires_at: int | None
     failed_at: int | None
     last_error: msgspec.Raw | None
     step_details: msgspec.Raw
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | UnsetType
     usage: Usage | None
-
-
-class StepEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A run step as streams show it: the recorded streams have neither `metadata` nor, as a rule, `expired_at`."""
-
-    id: str
-    object: Literal["thread.run.step"] = "thread.run.step"
-    created_at: int
-    run_id: str
-    assistant_id: str
-    thread_id: str
-    type: str
-    status: str
-    cancelled_at: int | None
-    completed_at: int | None
-    expires_at: int
-    failed_at: int | None
-    last_error: msgspec.Raw | None
-    step_details: msgspec.Raw
-    usage: Usage | None
-    expired_at: int | UnsetType = UNSET
 
 
 # --- the details of steps, as kept in the database and shown
