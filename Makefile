@@ -16,6 +16,7 @@ help:
 	@echo "make test    set up what is missing and run every check and test"
 	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
 	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
+	@echo "make bench   load and latency before a scripted upstream (WORKERS=2, BENCH=folder of the harness)"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove what was set up"
 
@@ -62,6 +63,12 @@ tests/node/node_modules/ready: tests/node/package-lock.json
 	@command -v npm >/dev/null || { echo "The tests of the Node SDK need Node.js 20 or newer with npm on the path."; exit 1; }
 	@npm ci --prefix tests/node --no-audit --no-fund --silent
 	@touch $@
+
+# The load harness lives outside of this repository; WORKERS processes share the port.
+BENCH ?= ../shared/bench
+WORKERS ?= 1
+bench: .venv/bench
+	$(BIN)/python benchmarks/serve.py --bench $(BENCH) --workers $(WORKERS) $(ARGS)
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-annotate --custom-compile-command 'make lock' --quiet
