@@ -26,11 +26,14 @@ RETURNING kind, key, attempt
 SELECT extract(epoch FROM min(due) - now())::float8 FROM jobs WHERE kind = ANY ($1::text[])
 
 -- name: heartbeat
--- Returns the jobs still held: one that is missing was taken over, has ended or was given back.
-UPDATE jobs SET due = now() + $4::interval
-FROM unnest($1::text[], $2::text[], $3::bigint[]) AS held (kind, key, attempt)
-WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt AND jobs.worker IS NOT NULL
-RETURNING jobs.kind, jobs.key, jobs.attempt
+-- Returns the jobs that were taken over. One that is not there any more was completed, perhaps a moment ago.
+WITH held AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS held (kind, key, attempt)
+), beat AS (
+    UPDATE jobs SET due = now() + $4::interval FROM held
+    WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt
+)
+SELECT held.kind, held.key, held.attempt FROM held JOIN jobs USING (kind, key) WHERE jobs.attempt <> held.attempt
 
 -- name: release
 UPDATE jobs SET due = now() + $4::interval, worker = NULL WHERE kind = $1 AND key = $2 AND attempt = $3

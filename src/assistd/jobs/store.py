@@ -62,7 +62,7 @@ async def next_due(conn: Any, kinds: Sequence[str]) -> float | None:
 
 
 async def heartbeat(conn: Any, held: Sequence[Job], lease: timedelta) -> set[Job]:
-    """Extend the lease of the held jobs. Returns those still held."""
+    """Extend the lease of the held jobs. Returns those that another worker has taken over."""
     rows = await conn.fetch(
         SQL["heartbeat"], [j.kind for j in held], [j.key for j in held], [j.attempt for j in held], lease
     )

@@ -152,14 +152,12 @@ class Worker:
                 continue
             try:
                 async with self._db.acquire() as conn:
-                    kept = await store.heartbeat(conn, held, self._lease)
+                    lost = await store.heartbeat(conn, held, self._lease)
             except Exception as fault:
                 log.warning("leases not renewed", error=str(fault))
                 continue
-            for job in held:
-                task = self._tasks.get(job)
-                if job not in kept and task is not None and not task.done():
-                    # It may also have been completed a moment ago; then there is nothing left to cancel.
+            for job in lost:
+                if task := self._tasks.get(job):
                     log.warning("lease lost", kind=job.kind, key=job.key, attempt=job.attempt)
                     task.cancel()
 

@@ -93,7 +93,9 @@ async def _newest(conn: Any, thread_id: str, window: Window) -> tuple[list[_Item
             tokens += item.tokens
             messages += item.role != "tools"
             full = tokens > window.tokens and bool(kept)
-            if full or (window.last_messages is not None and messages > window.last_messages):
+            # Calls are shown between messages: those before the oldest one belong to what is dropped.
+            reach = messages + (item.role == "tools")
+            if full or (window.last_messages is not None and reach > window.last_messages):
                 return kept[::-1], False
             kept.append(item)
         if len(rows) < size:

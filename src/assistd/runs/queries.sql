@@ -86,12 +86,19 @@ SELECT 1
 SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1
 
 -- name: history
--- What the model has seen and said, newest first: messages, and tool calls with their outputs.
-SELECT seq, run_id, role, content AS payload FROM messages
-WHERE thread_id = $1 AND seq < $2 AND status <> 'in_progress'
+-- What the model has seen and said, newest first: messages, and tool calls with their outputs. Each branch has an
+-- order and limit of its own, so that both are read from the end of an index, however long the thread is.
+(
+    SELECT seq, run_id, role, content AS payload FROM messages
+    WHERE thread_id = $1 AND seq < $2 AND status <> 'in_progress'
+    ORDER BY seq DESC LIMIT $3
+)
 UNION ALL
-SELECT seq, run_id, 'tools' AS role, step_details AS payload FROM steps
-WHERE thread_id = $1 AND seq < $2 AND type = 'tool_calls' AND status = 'completed'
+(
+    SELECT seq, run_id, 'tools' AS role, step_details AS payload FROM steps
+    WHERE thread_id = $1 AND seq < $2 AND type = 'tool_calls' AND status = 'completed'
+    ORDER BY seq DESC LIMIT $3
+)
 ORDER BY seq DESC LIMIT $3
 
 -- name: first_message
