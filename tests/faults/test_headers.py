@@ -1,0 +1,149 @@
+"""The headers that a request must bring, and those that an answer carries."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.errors import REQUEST_ID, Error
+from tests.support.http import Api
+from tests.support.server import Server
+from tests.support.waiting import eventually
+
+NO_KEY = Error(
+    401,
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+    "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the "
+    "API from your browser and are prompted for a username and password. You can obtain an API key from "
+    "https://platform.openai.com/account/api-keys.",
+)
+NO_BETA = Error(
+    400,
+    "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting the header "
+    "'OpenAI-Beta: assistants=v2'.",
+    code="invalid_beta",
+)
+V1 = Error(
+    400,
+    "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'.",
+    code="invalid_beta",
+)
+
+WITH_BETA = [
+    ("GET", "/assistants"),
+    ("POST", "/assistants"),
+    ("GET", "/assistants/asst_1"),
+    ("POST", "/threads"),
+    ("GET", "/threads/thread_1"),
+    ("GET", "/threads/thread_1/messages"),
+    ("DELETE", "/threads/thread_1/messages/msg_1"),
+    ("POST", "/threads/runs"),
+    ("GET", "/threads/thread_1/runs/run_1"),
+    ("POST", "/threads/thread_1/runs/run_1/cancel"),
+    ("GET", "/threads/thread_1/runs/run_1/events"),
+    ("GET", "/threads/thread_1/runs/run_1/steps/step_1"),
+]
+WITHOUT_BETA = [("GET", "/models"), ("GET", "/models/m"), ("POST", "/chat/completions"), ("POST", "/embeddings")]
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_BETA + WITHOUT_BETA)
+def test_every_path_wants_a_key(api: Api, method: str, path: str) -> None:
+    """Even where no key was created yet: clients are to be set up as they will be used."""
+    for header in (None, "", "Bearer", "Bearer ", "Bearer    ", "sk-any", "Basic OnNrLWFueQ==", "Token x", "Bearerx"):
+        NO_KEY.check(api(method, path, headers={"Authorization": header}))
+
+
+def test_the_scheme_of_a_key_may_be_in_any_case(api: Api) -> None:
+    for header in ("bearer sk-any", "BEARER sk-any", "Bearer   sk-any  "):
+        assert api.get("/assistants", headers={"Authorization": header}).status == 200
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_BETA)
+def test_the_assistants_paths_want_the_beta_header(api: Api, method: str, path: str) -> None:
+    for header in (None, "", "assistants", "assistants=v3", "assistants=V2", "realtime=v1", "assistants=v22"):
+        NO_BETA.check(api(method, path, headers={"OpenAI-Beta": header}))
+    for header in ("assistants=v1", "realtime=v1, assistants=v1"):
+        V1.check(api(method, path, headers={"OpenAI-Beta": header}))
+
+
+def test_the_beta_header_may_name_more(api: Api) -> None:
+    for header in ("assistants=v2", "realtime=v1,assistants=v2", "assistants=v2 , x=y", "assistants=v1,assistants=v2"):
+        assert api.get("/assistants", headers={"OpenAI-Beta": header}).status == 200
+
+
+@pytest.mark.parametrize(("method", "path"), WITHOUT_BETA)
+def test_the_models_paths_want_no_beta_header(api: Api, method: str, path: str) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]} if "chat" in path else None
+    body = {"model": "m", "input": "x"} if "embeddings" in path else body
+    assert api(method, path, body, headers={"OpenAI-Beta": None}).status == 200
+
+
+def test_the_key_comes_first_then_the_path_then_the_beta_header(api: Api) -> None:
+    """What is wrong with a request is told from the outside in; who may not come in learns nothing else."""
+    nothing = {"Authorization": None, "OpenAI-Beta": None}
+    NO_KEY.check(api.post("/threads/undefined/runs", b"{", headers=nothing))
+    NO_KEY.check(api("PUT", "/assistants", headers=nothing))
+    Error(405, "Not allowed to PUT on /v1/assistants.", code="method_not_supported").check(
+        api("PUT", "/assistants", headers={"OpenAI-Beta": None})
+    )
+    NO_BETA.check(api.post("/threads/undefined/runs", b"{", headers={"OpenAI-Beta": None}))
+    Error(
+        400, "Invalid 'thread_id': 'undefined'. Expected an ID that begins with 'thread'.", "thread_id", "invalid_value"
+    ).check(api.post("/threads/undefined/runs", b"{"))
+
+
+def test_what_sdks_send_besides_is_passed_over(api: Api) -> None:
+    headers = {
+        "OpenAI-Organization": "org-1",
+        "OpenAI-Project": "proj_1",
+        "X-Stainless-Lang": "python",
+        "X-Stainless-Retry-Count": "2",
+        "X-Stainless-Poll-Helper": "true",
+        "Idempotency-Key": "1",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate, br, zstd",
+    }
+    assert api.get("/assistants", headers=headers).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/assistants", 200),
+        ("GET", "/assistants/asst_1", 404),
+        ("POST", "/assistants", 400),
+        ("PUT", "/threads", 405),
+    ],
+)
+def test_every_answer_carries_the_services_headers(api: Api, method: str, path: str, status: int) -> None:
+    answer = api(method, path)
+    assert answer.status == status
+    assert answer.headers["openai-version"] == "2020-10-01"
+    assert answer.headers["openai-organization"] == "assistd"
+    assert answer.headers["openai-project"] == "proj_default"
+    assert answer.headers["openai-processing-ms"].isdecimal()
+    assert REQUEST_ID.fullmatch(answer.headers["x-request-id"])
+    assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+    assert "openai-poll-after-ms" not in answer.headers
+
+
+def test_every_request_has_an_id_of_its_own_that_the_log_knows(api: Api, server: Server) -> None:
+    answers = [api.get("/assistants/asst_1"), api.get("/nothing"), api.post("/threads")]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert len(set(ids)) == 3
+    eventually(lambda: f'"request_id": "{ids[2]}"' in server.log)
+
+
+def test_a_wrong_content_type_does_not_matter(api: Api) -> None:
+    """A JSON body is JSON, whatever its label says; what is none is refused as such."""
+    for label in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "?", ""):
+        assert api.post("/threads", b'{"metadata": {"a": "b"}}', headers={"Content-Type": label}).status == 200
+    for label, body in (
+        ("application/x-www-form-urlencoded", b"metadata=a"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'),
+        ("application/json", b"\x1f\x8b\x08\x00"),
+    ):
+        answer = api.post("/threads", body, headers={"Content-Type": label})
+        assert answer.status == 400
+        assert re.match("We could not parse the JSON body of your request: ", answer.json["error"]["message"])

@@ -1,0 +1,207 @@
+"""Ids that name nothing, ids of the wrong kind, and addresses that are none."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import Objects
+from tests.faults.refusals import NOUNS, not_found, wrong_kind
+from tests.support.errors import Error, shape_of
+from tests.support.http import Api
+from tests.support.talk import path_of, start, until
+
+PARAMS = {"asst": "assistant_id", "thread": "thread_id", "msg": "message_id", "run": "run_id", "step": "step_id"}
+
+# Every path with ids in it, by the prefixes of the ids, with the methods that it has.
+PATHS: dict[str, tuple[str, ...]] = {
+    "/assistants/{asst}": ("GET", "POST", "DELETE"),
+    "/threads/{thread}": ("GET", "POST", "DELETE"),
+    "/threads/{thread}/messages": ("GET", "POST"),
+    "/threads/{thread}/messages/{msg}": ("GET", "POST", "DELETE"),
+    "/threads/{thread}/runs": ("GET", "POST"),
+    "/threads/{thread}/runs/{run}": ("GET", "POST"),
+    "/threads/{thread}/runs/{run}/cancel": ("POST",),
+    "/threads/{thread}/runs/{run}/submit_tool_outputs": ("POST",),
+    "/threads/{thread}/runs/{run}/events": ("GET",),
+    "/threads/{thread}/runs/{run}/steps": ("GET",),
+    "/threads/{thread}/runs/{run}/steps/{step}": ("GET",),
+}
+CALLS = [(method, path) for path, methods in PATHS.items() for method in methods]
+IN_PATHS = [(method, path, kind) for method, path in CALLS for kind in NOUNS if f"{{{kind}}}" in path]
+
+
+def body_for(path: str, objects: Objects) -> Any:
+    """A body that the path's POST takes."""
+    if path.endswith("/messages"):
+        return {"role": "user", "content": "hello"}
+    if path.endswith("/runs"):
+        return {"assistant_id": objects.assistant_id}
+    if path.endswith("/submit_tool_outputs"):
+        return {"tool_outputs": []}
+    return {}
+
+
+def filled(path: str, objects: Objects, **others: str) -> str:
+    """The path with the ids of real objects, but for `others` by prefix."""
+    real = dict(zip(NOUNS, astuple(objects), strict=True))
+    return path.format(**{**real, **others})
+
+
+def send(api: Api, method: str, path: str, objects: Objects, template: str) -> Any:
+    return api(method, path, body_for(template, objects) if method == "POST" else None)
+
+
+@pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)
+def test_an_id_that_names_nothing_is_not_found(api: Api, objects: Objects, method: str, path: str, kind: str) -> None:
+    """Whatever looks like an id of the right kind may exist; short, long and odd ones just do not."""
+    for absent in (f"{kind}_doesnotexist", f"{kind}_123", kind, f"{kind}_{'x' * 3000}", f"{kind}_a.b"):
+        not_found(kind, absent).check(send(api, method, filled(path, objects, **{kind: absent}), objects, path))
+
+
+@pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)
+def test_an_id_of_the_wrong_kind_is_refused(api: Api, objects: Objects, method: str, path: str, kind: str) -> None:
+    """Clients that lost an id send `undefined`; the answer says which one."""
+    other = next(prefix for prefix in NOUNS if prefix != kind)
+    for wrong in ("undefined", "null", f"{other}_1", kind.upper() + "_1", "0"):
+        wrong_kind(PARAMS[kind], wrong, kind).check(
+            send(api, method, filled(path, objects, **{kind: wrong}), objects, path)
+        )
+
+
+@pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)
+@pytest.mark.parametrize("hostile", ["%00", "%0A", "%FF", "%ED%A0%80", "%27%3B--", "%E2%80%AE", "%25s"])
+def test_no_character_in_an_id_does_harm(
+    api: Api, objects: Objects, method: str, path: str, kind: str, hostile: str
+) -> None:
+    """NUL, line breaks, halves of surrogate pairs, quotes: no object has such an id."""
+    answer = send(api, method, filled(path, objects, **{kind: f"{kind}_{hostile}"}), objects, path)
+    assert answer.status == 404, answer.body
+    message = shape_of(answer)["message"]
+    assert message is not None
+    assert message.startswith(f"No {NOUNS[kind]} found with id '{kind}_")
+
+
+def test_an_object_is_found_only_where_it_belongs(api: Api, objects: Objects, thread: str, assistant: str) -> None:
+    """A message of one thread is not in another, nor a step in another run."""
+    others = {"messages": ("msg", objects.message_id), "runs": ("run", objects.run_id)}
+    for collection, (kind, id) in others.items():
+        not_found(kind, id).check(api.get(f"/threads/{thread}/{collection}/{id}"))
+        not_found(kind, id).check(api.post(f"/threads/{thread}/{collection}/{id}", {}))
+    not_found("msg", objects.message_id).check(api.delete(f"/threads/{thread}/messages/{objects.message_id}"))
+    first = until(api, start(api, "/say one", assistant), "completed")
+    second = until(api, api.post(f"/threads/{first['thread_id']}/runs", {"assistant_id": assistant}).ok, "completed")
+    step = api.get(f"{path_of(first)}/steps").ok["first_id"]
+    not_found("step", step).check(api.get(f"{path_of(second)}/steps/{step}"))
+
+
+@pytest.mark.parametrize("path", ["/threads/{thread}/runs", "/threads/runs"])
+@pytest.mark.parametrize(
+    ("id", "expected"),
+    [
+        ("undefined", wrong_kind("assistant_id", "undefined", "asst")),
+        ("", wrong_kind("assistant_id", "", "asst")),
+        ("thread_1", wrong_kind("assistant_id", "thread_1", "asst")),
+        ("asst_doesnotexist", not_found("asst", "asst_doesnotexist")),
+        ("asst_\n", not_found("asst", "asst_\n")),
+    ],
+)
+def test_a_run_needs_an_assistant_that_is_there(api: Api, thread: str, path: str, id: str, expected: Error) -> None:
+    expected.check(api.post(path.format(thread=thread), {"assistant_id": id}))
+
+
+def test_what_is_deleted_is_gone(api: Api) -> None:
+    """Also for a second deletion, and with all that it held."""
+    made = api.post("/assistants", {"model": "scripted"}).ok["id"]
+    held = api.post("/threads", {"messages": [{"role": "user", "content": "x"}]}).ok["id"]
+    message = api.get(f"/threads/{held}/messages").ok["first_id"]
+    for path, object, kind, id in (
+        (f"/assistants/{made}", "assistant.deleted", "asst", made),
+        (f"/threads/{held}/messages/{message}", "thread.message.deleted", "msg", message),
+        (f"/threads/{held}", "thread.deleted", "thread", held),
+    ):
+        assert api.delete(path).ok == {"id": id, "object": object, "deleted": True}
+        not_found(kind, id).check(api.delete(path))
+        not_found(kind, id).check(api.get(path))
+        not_found(kind, id).check(api.post(path, {}))
+    not_found("thread", held).check(api.get(f"/threads/{held}/messages/{message}"))
+    not_found("thread", held).check(api.get(f"/threads/{held}/messages"))
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing", "/assistants/", "/threads/", "//assistants", "/Assistants", "/threads/thread_1/message",
+        "/assistants/asst_1/files", "/threads/thread_1/runs/run_1/steps/step_1/more", "/threads/thread_1/runs/",
+        "/..", "/assistants/asst_1/../asst_2", "/%FF",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
+def test_an_unknown_address_is_named(api: Api, method: str, path: str) -> None:
+    answer = api(method, path)
+    error = shape_of(answer)
+    assert answer.status == 404
+    assert error == {"message": error["message"], "type": "invalid_request_error", "param": None, "code": None}
+    assert error["message"] is not None
+    assert error["message"].startswith(f"Invalid URL ({method} /v1/")
+    if "%" not in path:
+        assert error["message"] == f"Invalid URL ({method} /v1{path})"
+
+
+def test_outside_of_v1_there_is_nothing_either(api: Api) -> None:
+    root = Api(f"http://{api.address[0]}:{api.address[1]}")
+    for path in ("/", "/v1", "/v2/assistants", "/assistants"):
+        Error(404, f"Invalid URL (GET {path})").check(root.get(path))
+
+
+ALLOWED = {
+    "/assistants": "GET, POST",
+    "/assistants/asst_1": "DELETE, GET, POST",
+    "/threads": "POST",
+    "/threads/runs": "POST",
+    "/threads/thread_1": "DELETE, GET, POST",
+    "/threads/thread_1/messages": "GET, POST",
+    "/threads/thread_1/messages/msg_1": "DELETE, GET, POST",
+    "/threads/thread_1/runs": "GET, POST",
+    "/threads/thread_1/runs/run_1": "GET, POST",
+    "/threads/thread_1/runs/run_1/cancel": "POST",
+    "/threads/thread_1/runs/run_1/submit_tool_outputs": "POST",
+    "/threads/thread_1/runs/run_1/events": "GET",
+    "/threads/thread_1/runs/run_1/steps": "GET",
+    "/threads/thread_1/runs/run_1/steps/step_1": "GET",
+    "/models": "GET",
+    "/models/scripted": "DELETE, GET",
+    "/chat/completions": "POST",
+    "/embeddings": "POST",
+}
+
+
+@pytest.mark.parametrize("path", ALLOWED)
+def test_a_method_that_a_path_does_not_have_is_named(api: Api, path: str) -> None:
+    for method in ("GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND"):
+        if method in ALLOWED[path]:
+            continue
+        answer = api(method, path)
+        Error(405, f"Not allowed to {method} on /v1{path}.", code="method_not_supported").check(answer)
+        assert answer.headers["allow"] == ALLOWED[path]
+    # To HEAD belongs the answer of GET without its body; what is said is said in the status.
+    head = api("HEAD", path)
+    assert (head.status, head.body) == (405, b"")
+    assert head.headers["allow"] == ALLOWED[path]
+
+
+# --- models
+
+
+def test_models_that_no_route_answers_for(api: Api) -> None:
+    """This server's one route answers for every name but none at all."""
+    Error(404, "The model '' does not exist", "model", "model_not_found").check(api.get("/models/"))
+    Error(403, "The model 'm' cannot be deleted: it is set by a route.", "model").check(api.delete("/models/m"))
+    assert api.get("/models/owner/name").ok["id"] == "owner/name"
+    assert api.get("/models/owner%2Fname").ok["id"] == "owner/name"
+    assert api.get("/models/100%25").ok["id"] == "100%"

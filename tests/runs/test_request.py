@@ -1,0 +1,159 @@
+"""What a run asks of the model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from assistd.llm.protocol import ChatRequest
+from assistd.runs.history import Window
+from assistd.runs.machine import CallModel
+from assistd.runs.request import compose, function_names, window, with_conversation
+from assistd.runs.wire import Run
+
+LOOK_UP = {"type": "function", "function": {"name": "look_up", "parameters": {}, "strict": False}}
+SEARCH = {"type": "file_search", "file_search": {}}
+
+
+class Model:
+    """A model as far as a request wants to know it."""
+
+    context_length = 8000
+    images = True
+
+    def stream(self, request: ChatRequest) -> Any:
+        raise AssertionError("it is not called")
+
+
+def run(**parts: Any) -> Run:
+    raw = {"tools": [], "tool_choice": "auto", "response_format": "auto", "truncation_strategy": {"type": "auto"}}
+    encoded = {name: msgspec.Raw(json.dumps(parts.pop(name, value)).encode()) for name, value in raw.items()}
+    given: dict[str, Any] = {
+        "instructions": None,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "reasoning_effort": None,
+        "parallel_tool_calls": True,
+        **parts,
+    }
+    absent = {name: None for name in Run.__struct_fields__ if name not in ("object", *given, *encoded, "model")}
+    return Run(model="m", **encoded, **given, **absent)
+
+
+def asked(*, first_turn: bool = True, command: CallModel | None = None, **parts: Any) -> ChatRequest:
+    return compose(run(**parts), Model(), command or CallModel(None, None), first_turn=first_turn)
+
+
+def test_a_plain_run_asks_for_nothing_special() -> None:
+    request = asked()
+    assert request == ChatRequest(model="m", messages=[], tools=[], temperature=1.0, top_p=1.0)
+
+
+def test_every_setting_is_passed_on() -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}
+    request = asked(
+        instructions="Be brief.",
+        temperature=0.0,
+        top_p=0.0,
+        reasoning_effort="low",
+        response_format=schema,
+        tools=[LOOK_UP],
+        parallel_tool_calls=False,
+        command=CallModel(None, 77),
+    )
+    assert request.messages == [{"role": "system", "content": "Be brief."}]
+    assert (request.temperature, request.top_p) == (0.0, 0.0)
+    assert request.reasoning_effort == "low"
+    assert request.response_format == schema
+    assert request.tools == [LOOK_UP]
+    assert request.parallel_tool_calls is False
+    assert request.max_completion_tokens == 77
+
+
+@pytest.mark.parametrize("response_format", ["auto", {"type": "text"}])
+def test_text_is_not_worth_saying(response_format: Any) -> None:
+    assert asked(response_format=response_format).response_format is None
+
+
+def test_json_is_asked_for() -> None:
+    assert asked(response_format={"type": "json_object"}).response_format == {"type": "json_object"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "first", "later"),
+    [
+        ("auto", None, None),
+        ("none", "none", "none"),
+        ("required", "required", None),
+        (
+            {"type": "function", "function": {"name": "look_up"}},
+            {"type": "function", "function": {"name": "look_up"}},
+            None,
+        ),
+        ({"type": "file_search"}, {"type": "function", "function": {"name": "file_search"}}, None),
+    ],
+)
+def test_a_forced_choice_holds_for_the_first_turn(choice: Any, first: Any, later: Any) -> None:
+    tools = [LOOK_UP, SEARCH]
+    assert asked(tools=tools, tool_choice=choice).tool_choice == first
+    assert asked(tools=tools, tool_choice=choice, first_turn=False).tool_choice == later
+
+
+def test_without_tools_nothing_is_said_of_them() -> None:
+    request = asked(tool_choice="required", parallel_tool_calls=False)
+    assert (request.tools, request.tool_choice, request.parallel_tool_calls) == ([], None, None)
+
+
+def test_the_servers_tools_are_offered_as_functions() -> None:
+    tools = asked(tools=[LOOK_UP, {"type": "code_interpreter"}, SEARCH]).tools
+    assert [tool["type"] for tool in tools] == ["function"] * 3
+    assert [tool["function"]["name"] for tool in tools] == ["look_up", "code_interpreter", "file_search"]
+    for tool in tools[1:]:
+        assert tool["function"]["parameters"]["type"] == "object"
+
+
+def test_only_the_clients_functions_are_the_clients() -> None:
+    assert function_names(run(tools=[LOOK_UP, {"type": "code_interpreter"}])) == {"look_up"}
+    assert function_names(run()) == frozenset()
+
+
+def room(command: CallModel | None = None, **parts: Any) -> Window:
+    made = run(**parts)
+    command = command or CallModel(None, None)
+    return window(made, Model(), command, compose(made, Model(), command, first_turn=True))
+
+
+def test_a_quarter_of_the_context_is_left_for_the_answer() -> None:
+    assert 5900 < room().tokens <= 6000
+    assert room().last_messages is None
+
+
+def test_a_small_answer_leaves_more_room() -> None:
+    assert room(CallModel(None, 100)).tokens == room().tokens + 2000 - 100
+    assert room(CallModel(None, 100_000)).tokens == room().tokens
+
+
+def test_the_prompt_budget_is_a_limit_too() -> None:
+    assert room(CallModel(500, None)).tokens == room().tokens - 5500
+    assert room(CallModel(100_000, None)).tokens == room().tokens
+
+
+def test_instructions_and_tools_take_room() -> None:
+    assert room(instructions="x" * 3000).tokens == room().tokens - 1000
+    assert room(instructions="ü" * 3000).tokens == room().tokens - 2000
+    assert room(tools=[LOOK_UP]).tokens < room().tokens
+
+
+def test_last_messages_limit_the_window() -> None:
+    assert room(truncation_strategy={"type": "last_messages", "last_messages": 3}).last_messages == 3
+    assert room(truncation_strategy={"type": "auto", "last_messages": None}).last_messages is None
+
+
+def test_the_conversation_stands_behind_the_instructions() -> None:
+    request = asked(instructions="Be brief.")
+    whole = with_conversation(request, [{"role": "user", "content": "Hi"}])
+    assert whole.messages == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    assert msgspec.structs.replace(whole, messages=request.messages) == request
