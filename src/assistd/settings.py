@@ -49,13 +49,14 @@ class Settings:
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.")
     data_dir: Path = _setting(
         _DATA_DIR,
-        "Folder for the embedded PostgreSQL, fetched models and blobs.",
+        "Folder for the embedded PostgreSQL and fetched models.",
         shown="the user's data folder: `~/.local/share/assistd` on Linux",
     )
     database_url: str = _setting("", "PostgreSQL 15+ with pgvector. Empty: an own one under DATA_DIR.")
     database_pool: int = _setting(16, "Connections each process keeps to PostgreSQL at most.")
-    blob_url: str = _setting("", "Where file contents go (a folder or an S3 URL). Empty: under DATA_DIR.")
-    model_base_url: str = _setting("", "Chat Completions endpoint for every model name. Empty: the local model.")
+    model_base_url: str = _setting(
+        "", "Chat Completions endpoint for every model name; `scripted:` is the scripted model. Empty: the local model."
+    )
     model_api_key: str = _setting("", "Key sent to MODEL_BASE_URL.")
     model_context_length: int = _setting(
         0, "Tokens the model behind MODEL_BASE_URL can take. 0: known names by table, others 8192."
