@@ -1,0 +1,167 @@
+"""Sections 1 to 4 of the walkthrough that assistd exists for, box by box, with today's SDK.
+
+The same walk twice: with the scripted model, and with the real local one and nothing configured. What the model says
+is its own; that the conversation reached it is checked by the tokens it was sent.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+
+import openai
+import pytest
+from openai.types.beta import Assistant, Thread
+from openai.types.beta.threads import Message, Run
+
+from tests.llm.test_local import cache
+from tests.support.server import serve
+
+MODEL = "gpt-4-1106-preview"
+INSTRUCTIONS = "You are a personal math tutor. Answer questions briefly, in a sentence or less."
+QUESTION = "I need to solve the equation `3x + 11 = 14`. Can you help me?"
+
+
+@pytest.fixture(scope="module", params=["scripted", "local"])
+def client(
+    request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[openai.OpenAI]:
+    """A server with the scripted model, and one with nothing configured at all."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = {}
+    if request.param == "local":
+        settings = {"model_base_url": ""}
+        if (cache() / "models").exists():  # fetched once for all test runs
+            shutil.copytree(cache() / "models", folder / "data" / "models")
+    with serve(folder, **settings) as server, openai.OpenAI(base_url=server.url, api_key="any") as opened:
+        yield opened
+        fetched = folder / "data" / "models"
+        if request.param == "local" and not (cache() / "models").exists():
+            shutil.copytree(fetched, cache() / "models")
+
+
+@pytest.fixture(scope="module")
+def tutor(client: openai.OpenAI) -> Assistant:
+    return client.beta.assistants.create(name="Math Tutor", instructions=INSTRUCTIONS, model=MODEL)
+
+
+class Tutoring:
+    """The helpers of the walkthrough."""
+
+    def __init__(self, client: openai.OpenAI, tutor: Assistant) -> None:
+        self.client, self.tutor = client, tutor
+        self.threads = client.beta.threads
+
+    def submit_message(self, thread: Thread, text: str) -> Run:
+        self.threads.messages.create(thread_id=thread.id, role="user", content=text)
+        return self.threads.runs.create(thread_id=thread.id, assistant_id=self.tutor.id)
+
+    def create_thread_and_run(self, text: str) -> tuple[Thread, Run]:
+        thread = self.threads.create()
+        return thread, self.submit_message(thread, text)
+
+    def get_response(self, thread: Thread) -> list[Message]:
+        return self.threads.messages.list(thread_id=thread.id, order="asc").data
+
+    def wait_on_run(self, run: Run, thread: Thread) -> Run:
+        deadline = time.monotonic() + 120
+        while run.status in ("queued", "in_progress"):
+            assert time.monotonic() < deadline, run
+            run = self.threads.runs.retrieve(thread_id=thread.id, run_id=run.id)
+            time.sleep(0.05)
+        return run
+
+
+@pytest.fixture
+def tutoring(client: openai.OpenAI, tutor: Assistant) -> Tutoring:
+    return Tutoring(client, tutor)
+
+
+def text_of(message: Message) -> str:
+    part = message.content[0]
+    assert part.type == "text"
+    return part.text.value
+
+
+def test_assistant_thread_and_message(tutoring: Tutoring) -> None:
+    tutor = tutoring.tutor
+    assert tutor.id.startswith("asst_")
+    assert (tutor.name, tutor.instructions, tutor.model) == ("Math Tutor", INSTRUCTIONS, MODEL)
+    assert (tutor.description, tutor.metadata, tutor.object, tutor.tools) == (None, {}, "assistant", [])
+    assert (tutor.response_format, tutor.temperature, tutor.top_p) == ("auto", 1.0, 1.0)
+
+    thread = tutoring.threads.create()
+    assert thread.id.startswith("thread_")
+    assert (thread.metadata, thread.object) == ({}, "thread")
+
+    message = tutoring.threads.messages.create(thread_id=thread.id, role="user", content=QUESTION)
+    assert message.id.startswith("msg_")
+    assert (message.assistant_id, message.run_id, message.thread_id) == (None, None, thread.id)
+    assert (message.role, message.object, message.metadata) == ("user", "thread.message", {})
+    assert message.attachments == []
+    assert len(message.content) == 1
+    assert text_of(message) == QUESTION
+
+
+def test_run_polling_and_lists(tutoring: Tutoring) -> None:
+    thread = tutoring.threads.create()
+    question = tutoring.threads.messages.create(thread_id=thread.id, role="user", content=QUESTION)
+    run = tutoring.threads.runs.create(thread_id=thread.id, assistant_id=tutoring.tutor.id)
+    assert run.status == "queued"
+    assert (run.assistant_id, run.thread_id) == (tutoring.tutor.id, thread.id)
+    assert (run.instructions, run.model, run.tools) == (INSTRUCTIONS, MODEL, [])
+    assert run.expires_at is not None
+    assert run.expires_at - run.created_at == 600
+    nothing = (run.started_at, run.completed_at, run.cancelled_at, run.failed_at, run.last_error, run.required_action)
+    assert nothing == (None,) * 6
+    assert run.usage is None
+
+    run = tutoring.wait_on_run(run, thread)
+    assert run.status == "completed"
+    assert run.started_at is not None
+    assert run.completed_at is not None
+    assert run.created_at <= run.started_at <= run.completed_at
+    assert (run.expires_at, run.cancelled_at, run.failed_at, run.last_error, run.required_action) == (None,) * 5
+    assert run.usage is not None
+    assert run.usage.total_tokens == run.usage.prompt_tokens + run.usage.completion_tokens > 0
+
+    listed = tutoring.threads.messages.list(thread_id=thread.id)
+    answer = listed.data[0]
+    assert [m.id for m in listed.data] == [answer.id, question.id]
+    assert (listed.first_id, listed.last_id, listed.has_more) == (answer.id, question.id, False)
+    assert (answer.role, answer.assistant_id, answer.run_id) == ("assistant", tutoring.tutor.id, run.id)
+    assert text_of(answer)
+
+    follow_up = tutoring.threads.messages.create(
+        thread_id=thread.id, role="user", content="Could you explain this to me?"
+    )
+    second = tutoring.wait_on_run(
+        tutoring.threads.runs.create(thread_id=thread.id, assistant_id=tutoring.tutor.id), thread
+    )
+    assert second.status == "completed"
+    after = tutoring.threads.messages.list(thread_id=thread.id, order="asc", after=follow_up.id)
+    assert len(after.data) == 1
+    assert after.data[0].run_id == second.id
+    assert (after.first_id, after.last_id, after.has_more) == (after.data[0].id, after.data[0].id, False)
+    # The history reached the model: the second prompt holds the first question and its answer.
+    assert second.usage is not None
+    assert second.usage.prompt_tokens > run.usage.prompt_tokens
+
+
+def test_three_concurrent_runs(tutoring: Tutoring) -> None:
+    words = [QUESTION, "Could you explain linear algebra to me?", "I don't like math. What can I do?"]
+    begun = [tutoring.create_thread_and_run(text) for text in words]
+    for (thread, run), text in zip(begun, words, strict=True):
+        assert tutoring.wait_on_run(run, thread).status == "completed"
+        said = tutoring.get_response(thread)
+        assert [m.role for m in said] == ["user", "assistant"]
+        assert text_of(said[0]) == text
+        assert text_of(said[1])
+
+    thread, _ = begun[2]
+    run = tutoring.wait_on_run(tutoring.submit_message(thread, "Thank you!"), thread)
+    assert run.status == "completed"
+    said = tutoring.get_response(thread)
+    assert [m.role for m in said] == ["user", "assistant", "user", "assistant"]
+    assert text_of(said[2]) == "Thank you!"
