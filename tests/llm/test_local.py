@@ -122,7 +122,7 @@ async def busy(http: aiohttp.ClientSession, model: LocalModel) -> int:
 
 async def none_busy(http: aiohttp.ClientSession, model: LocalModel) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await busy(http, model):  # noqa: ASYNC110  no event tells us
+        while await busy(http, model):
             # Asking more often keeps the server from noticing that a client is gone.
             await asyncio.sleep(1.5)
 
@@ -273,7 +273,7 @@ async def test_who_hangs_up_before_the_first_token_frees_the_place(
     body = asking("fox " * (model.context_length // 2), **ENDLESS)
     waiting = asyncio.ensure_future(complete(http, model, body))
     async with asyncio.timeout(PATIENCE):
-        while not await busy(http, model):  # noqa: ASYNC110  no event tells us
+        while not await busy(http, model):
             await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -345,7 +345,7 @@ async def test_who_does_not_want_to_wait_any_more_leaves_no_process(data_dir: Pa
     before = children()
     opening = asyncio.create_task(LocalModel.open(data_dir, slots=1).__aenter__())
     async with asyncio.timeout(PATIENCE):
-        while children() == before:  # noqa: ASYNC110  no event tells us
+        while children() == before:
             await asyncio.sleep(0.01)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -178,8 +178,9 @@ class LocalModel:
                 self._log.unlink()
 
     def _failed(self, why: str) -> LocalModelError:
+        said = _first_error(self._log, self._log_start) or why.rstrip(".")
         return LocalModelError(
-            f"The model {self._order.name} does not run: {_first_error(self._log, self._log_start) or why.rstrip('.')}. "
+            f"The model {self._order.name} does not run: {said}. "
             f"More is in {self._log}. Another model: `assistd models pull`, or set ASSISTD_MODEL_BASE_URL."
         )
 
