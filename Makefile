@@ -1,12 +1,11 @@
 # The two commands are `make serve` and `make test`. Everything is installed into this folder
-# (.venv*, tests/node/node_modules), from locks with hashes, and nothing outside it is touched.
+# (.venv, and by the tests .venv-openai-1.40 and tests/node/node_modules), from locks with hashes.
 
 # The first Python on the path that is new enough; `make PYTHON=python3.13 serve` takes another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-OLD_SDK := .venv-openai-1.40
 
 .PHONY: serve test check pytest bench lock clean
 .DEFAULT_GOAL := help
@@ -29,9 +28,9 @@ check: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/lint-imports
 
-pytest: .venv/test $(OLD_SDK)/ready tests/node/node_modules/ready
+pytest: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .venv/python:
@@ -53,17 +52,6 @@ pytest: .venv/test $(OLD_SDK)/ready tests/node/node_modules/ready
 	@$(PIP) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-# The official SDK as of August 2024 wants an older httpx, so it lives in an environment of its own.
-$(OLD_SDK)/ready: tests/locks/openai-1.40.txt | .venv/python
-	@$(PYTHON) -m venv $(OLD_SDK)
-	@$(OLD_SDK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-
-tests/node/node_modules/ready: tests/node/package-lock.json
-	@command -v npm >/dev/null || { echo "The tests of the Node SDK need Node.js 20 or newer with npm on the path."; exit 1; }
-	@npm ci --prefix tests/node --no-audit --no-fund --silent
-	@touch $@
-
 # The load harness lives outside of this repository; WORKERS processes share the port.
 BENCH ?= ../shared/bench
 WORKERS ?= 1
@@ -79,4 +67,4 @@ lock:
 	$(LOCK) tests/locks/openai-1.40.in -o tests/locks/openai-1.40.txt
 
 clean:
-	rm -rf .venv $(OLD_SDK) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai-1.40 tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
