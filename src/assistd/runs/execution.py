@@ -35,13 +35,13 @@ from assistd.runs.machine import (
     Rest,
     RunTools,
     Status,
-    Transcript,
 )
 from assistd.runs.progress import NO_USAGE, Change, Claimed, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
+from assistd.runs.transcript import ended_run, total, transcript_of
 from assistd.runs.turn import Scene, ToolUnavailable, Turn, shown_step
-from assistd.runs.wire import LastError, Run, ToolCall, ToolCalls, required_action, usage
+from assistd.runs.wire import LastError, ToolCall, ToolCalls, required_action
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails
 from assistd.web.wire import to_json
@@ -100,16 +100,8 @@ class Execution:
     def _load(self, claimed: Claimed) -> None:
         self._run = claimed.run
         self._stored_steps = {step["id"]: step for step in claimed.steps}
-        self._spent = _sum(claimed.spent, self._turn_usage)
-        self._transcript = Transcript(
-            status=Status(claimed.run.status),
-            expires_at=claimed.expires_at,
-            steps=[_known(step) for step in claimed.steps],
-            prompt_tokens=self._spent.prompt_tokens,
-            completion_tokens=self._spent.completion_tokens,
-            max_prompt_tokens=claimed.run.max_prompt_tokens,
-            max_completion_tokens=claimed.run.max_completion_tokens,
-        )
+        self._spent = total(claimed.spent, self._turn_usage)
+        self._transcript = transcript_of(claimed, self._spent)
 
     async def _reload(self) -> None:
         async with self._db.acquire() as conn:
@@ -269,7 +261,7 @@ class Execution:
         finish = turn.finish
         assert finish is not None, "a model's stream ends with Finish or raises"
         self._turn_usage = finish.usage or NO_USAGE
-        self._spent = _sum(self._spent, self._turn_usage)
+        self._spent = total(self._spent, self._turn_usage)
         steps = list(self._transcript.steps)
         outcome: Outcome | None = None
         if turn.calls is not None and finish.reason == "tool_calls":
@@ -363,7 +355,7 @@ class Execution:
             self._run = msgspec.structs.replace(self._run, status=Status.CANCELLING, required_action=None)
             self._scribe.event("thread.run.cancelling", store.streamed(self._run))
         closing = await self._close_open(status, error, reason)
-        self._run = self._ended_run(status, at, reason, error)
+        self._run = ended_run(self._run, status, at, self._spent, reason, error)
         self._scribe.event(f"thread.run.{status}", store.streamed(self._run))
         await self._commit(
             Change(
@@ -425,21 +417,6 @@ class Execution:
         )
         self._scribe.event(f"thread.run.step.{status}", shown_as)
 
-    def _ended_run(self, status: Status, at: int, reason: str | None, error: LastError | None) -> Run:
-        spent = self._spent
-        return msgspec.structs.replace(
-            self._run,
-            status=status,
-            expires_at=None,
-            completed_at=at if status in (Status.COMPLETED, Status.INCOMPLETE) else None,
-            failed_at=at if status is Status.FAILED else None,
-            cancelled_at=at if status is Status.CANCELLED else None,
-            required_action=None,
-            last_error=None if error is None else to_json(error),
-            incomplete_details=None if reason is None else IncompleteDetails(reason),
-            usage=usage(spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens, spent.reasoning_tokens),
-        )
-
     # --- writing
 
     def _change(self, **parts: Any) -> Change:
@@ -488,22 +465,3 @@ class Execution:
     def _drop_step(self, step_id: str) -> None:
         kept = [step for step in self._transcript.steps if step.id != step_id]
         self._transcript = msgspec.structs.replace(self._transcript, steps=kept)
-
-
-def _sum(a: Usage, b: Usage) -> Usage:
-    return Usage(
-        a.prompt_tokens + b.prompt_tokens,
-        a.completion_tokens + b.completion_tokens,
-        a.cached_tokens + b.cached_tokens,
-        a.reasoning_tokens + b.reasoning_tokens,
-    )
-
-
-def _known(step: Any) -> machine.Step:
-    """Make of a stored step what the machine needs of it."""
-    open_ = step["status"] == "in_progress"
-    calls: list[machine.Call] = []
-    if step["type"] == "tool_calls":
-        details = msgspec.json.decode(step["step_details"], type=ToolCalls)
-        calls = [machine.Call(c.id, c.type, c.function.output is not None) for c in details.tool_calls]
-    return machine.Step(step["id"], step["type"], open_, calls)
