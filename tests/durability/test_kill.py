@@ -103,7 +103,7 @@ async def test_killed_between_the_last_token_and_the_commit(
         pids = await eventually(waiting, "both runs at their last statement")
         first.kill()
         # One of the statements dies with its process; the other is carried out although nobody waits for it.
-        await db.execute("SELECT pg_terminate_backend($1)", pids[0]["pid"])
+        await db.execute("SELECT pg_terminate_backend($1, 10000)", pids[0]["pid"])  # and wait until it is gone
     for run in runs:
         await settled(second.api, run, "completed")
         assert await second.api.words(run) == ["done"]

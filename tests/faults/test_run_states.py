@@ -168,6 +168,11 @@ def test_there_must_be_something_to_run(api: Api) -> None:
     NOTHING_TO_RUN.check(api.post(thread, {"assistant_id": mute, "additional_messages": []}))
     NOTHING_TO_RUN.check(api.post("/threads/runs", {"assistant_id": mute}))
     NOTHING_TO_RUN.check(api.post("/threads/runs", {"assistant_id": mute, "thread": {"messages": []}}))
+    spoken = {"messages": [{"role": "assistant", "content": "An assistant's words ask for nothing."}]}
+    NOTHING_TO_RUN.check(api.post("/threads/runs", {"assistant_id": mute, "thread": spoken}))
+    NOTHING_TO_RUN.check(api.post(thread, {"assistant_id": mute, "additional_messages": spoken["messages"]}))
+    told = api.post("/threads", spoken).ok["id"]
+    NOTHING_TO_RUN.check(api.post(f"/threads/{told}/runs", {"assistant_id": mute}))
     assert api.get(thread).ok["data"] == []
     for enough in ({"instructions": "Speak."}, {"additional_instructions": "Speak."}):
         until(api, api.post(thread, {"assistant_id": mute, **enough}).ok, "completed")

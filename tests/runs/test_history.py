@@ -45,6 +45,28 @@ async def test_a_conversation_with_calls(rows: Rows, database: Database) -> None
     ]
 
 
+async def test_the_question_stands_whatever_the_run_has_made_of_it(rows: Rows, database: Database) -> None:
+    thread = await rows.thread()
+    for n in range(5):
+        await rows.message(thread, "user", f"earlier {n}")
+    await rows.message(thread, "user", "the question")
+    run = await rows.run(thread)
+    await rows.words(run, "Let me see.", "completed")
+    await rows.calls(run, ("call_a", "a" * 5000), status="completed")
+    await rows.calls(run, ("call_b", "b" * 5000), status="completed")
+
+    async def roles(window: Window) -> list[Any]:
+        async with database.acquire() as conn:
+            messages = await load(conn, thread, window, run)
+        return [m["content"] or m["tool_calls"][0]["id"] for m in messages if m["role"] != "tool"]
+
+    # The run's own words do not take the place of the one message that is to be shown.
+    assert await roles(Window(10**6, last_messages=1)) == ["the question", "Let me see.", "call_b"]
+    # Nor does the output of its tools: the newest round and the question stay, what is between goes.
+    assert await roles(Window(100)) == ["the question", "call_b"]
+    assert (await roles(Window(10**6)))[-4:] == ["earlier 4", "the question", "Let me see.", "call_b"]
+
+
 async def test_words_of_another_run_are_not_the_preamble_of_calls(rows: Rows, database: Database) -> None:
     thread = await rows.thread()
     first = await rows.run(thread)

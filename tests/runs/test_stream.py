@@ -33,7 +33,7 @@ class Log:
         self.rows = list(rows)
         self.asked = 0
         self.was_asked = asyncio.Event()
-        self.known = True
+        self.state: str | None = "in_progress"
 
     async def read(self, run_id: str, after: Position) -> list[Batch]:
         await asyncio.sleep(0)
@@ -43,8 +43,8 @@ class Log:
         self.asked += 1
         self.was_asked.set()
 
-    async def knows(self, run_id: str) -> bool:
-        return self.known
+    async def status(self, run_id: str) -> str | None:
+        return self.state
 
 
 def ids(stream: bytes) -> list[str]:
@@ -75,17 +75,48 @@ async def test_live_events_come_from_memory() -> None:
 
 
 async def test_a_replay_comes_from_the_log_and_ends() -> None:
-    streams = Streams(Log(batch(0, 1, 2), batch(1, 3, 9, END)))
-    assert ids(await collect(follow(streams, at_rest=True))) == ["0-1", "0-2", *(f"1-{n}" for n in range(3, 10))]
-    assert ids(await collect(follow(streams, after=Position(1, 7), at_rest=True))) == ["1-8", "1-9"]
-    assert await collect(follow(streams, after=Position(1, 9), at_rest=True)) == DONE
+    log = Log(batch(0, 1, 2), batch(1, 3, 9, END))
+    log.state = "completed"
+    streams = Streams(log)
+    assert ids(await collect(follow(streams))) == ["0-1", "0-2", *(f"1-{n}" for n in range(3, 10))]
+    assert ids(await collect(follow(streams, after=Position(1, 7)))) == ["1-8", "1-9"]
+    assert await collect(follow(streams, after=Position(1, 9))) == DONE
+    assert await collect(follow(streams, after=Position(5, 1))) == DONE  # a place of some other run
 
 
 async def test_a_pause_for_tool_outputs_ends_a_stream_only_where_nothing_follows() -> None:
     paused = batch(1, 3, 4, "thread.run.requires_action")
-    assert ids(await collect(follow(Streams(Log(paused)), at_rest=True))) == ["1-3", "1-4"]
+    assert ids(await collect(follow(Streams(Log(paused))))) == ["1-3", "1-4"]
     went_on = Streams(Log(paused, batch(1, 5, 6), batch(2, 7, 8, END)))
     assert ids(await collect(follow(went_on))) == ["1-3", "1-4", "1-5", "1-6", "2-7", "2-8"]
+
+
+async def test_a_place_ahead_of_a_run_waits_for_its_end_and_no_longer() -> None:
+    log = Log(batch(0, 1, 2))
+    streams = Streams(log)
+    heard = asyncio.create_task(collect(follow(streams, after=Position(1, 9999))))
+    await asyncio.sleep(0.01)
+    assert not heard.done()
+    log.rows.append(batch(1, 3, 9, END))
+    log.state = "completed"
+    streams.nudge(RUN)
+    assert await heard == DONE
+
+
+async def test_a_run_that_went_on_meanwhile_is_followed_on() -> None:
+    # The follower came while the run waited for its client; before it looked on, the outputs were there.
+    log = Log(batch(0, 1, 2))
+    log.state = "queued"
+    streams = Streams(log)
+    heard = asyncio.create_task(collect(follow(streams, after=Position(0, 1))))
+    await asyncio.sleep(0.01)
+    streams.nudge(RUN)
+    await asyncio.sleep(0.01)
+    assert not heard.done()
+    log.rows.append(batch(1, 3, 4, END))
+    log.state = "completed"
+    streams.nudge(RUN)
+    assert ids(await heard) == ["0-2", "1-3", "1-4"]
 
 
 async def test_a_gap_in_what_is_live_is_filled_from_the_log() -> None:
@@ -122,7 +153,7 @@ async def test_a_run_executed_elsewhere_is_asked_for() -> None:
 
 async def test_the_stream_of_a_run_that_is_gone_ends_with_an_error_and_done() -> None:
     log = Log()
-    log.known = False
+    log.state = None
     stream = await collect(follow(Streams(log)))
     assert stream.startswith(b"event: error\n")
     assert stream.endswith(DONE)

@@ -120,10 +120,11 @@ class EventLog:
                 position = max(position, batch.end)
         return b"".join(frames)
 
-    async def knows(self, run_id: str) -> bool:
-        """Say whether a run is there: it may have been deleted with its thread, and its events with it."""
+    async def status(self, run_id: str) -> str | None:
+        """Return a run's status, or None where it was deleted with its thread, and its events with it."""
         async with self._db.acquire() as conn:
-            return await conn.fetchval(SQL["state"], run_id) is not None
+            found: str | None = await conn.fetchval(SQL["state"], run_id)
+        return found
 
     def _unwritten(self, run_id: str) -> Iterable[Batch]:
         if (writing := self._writing.get(run_id)) is not None:

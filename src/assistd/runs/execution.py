@@ -36,7 +36,7 @@ from assistd.runs.machine import (
     RunTools,
     Status,
 )
-from assistd.runs.progress import NO_USAGE, Change, Claimed, write
+from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
 from assistd.runs.transcript import ended_run, total, transcript_of
@@ -233,7 +233,7 @@ class Execution:
         chat = request.compose(self._run, model, command, first_turn=first)
         window = request.window(self._run, model, command, chat)
         async with self._db.acquire() as conn:
-            conversation = await history.load(conn, self._scene.thread_id, window)
+            conversation = await history.load(conn, self._scene.thread_id, window, self._id)
         return request.with_conversation(chat, conversation)
 
     async def _converse(self, model: Model, chat: ChatRequest) -> None:
@@ -391,31 +391,37 @@ class Execution:
             return {}
         stored = self._stored_steps[orphan.id]
         details = msgspec.json.decode(stored["step_details"])
-        await self._tell_orphan(stored, details, step_status, error)
-        if orphan.type == "message_creation":  # its words are lost with the worker that had them
-            return {"discard_step": orphan.id, "discard_message": details["message_creation"]["message_id"]}
-        return {"close_step": ClosedStep(orphan.id, step_status, details, last_error=error)}
+        said = await self._tell_orphan(stored, details, step_status, error)
+        closed: dict[str, Any] = {"close_step": ClosedStep(orphan.id, step_status, details, last_error=error)}
+        if said is not None:
+            closed["close_message"] = said
+        return closed
 
-    async def _tell_orphan(self, step: Any, details: Any, status: str, error: LastError | None) -> None:
-        """Tell the end of a step, and of its message, that this executor did not open."""
-        message = None
+    async def _tell_orphan(self, step: Any, details: Any, status: str, error: LastError | None) -> CloseMessage | None:
+        """Tell the end of a step, and of its message, that this executor did not open.
+
+        Returns what the message becomes if it stays: as much of it as the log has.
+        """
+        message, said = None, None
         if message_id := details.get("message_creation", {}).get("message_id"):
             async with self._db.acquire() as conn:
                 message = await progress.message(conn, message_id)
         if message is not None:  # its client may have deleted it
             why = {"cancelled": "run_cancelled", "expired": "run_expired"}.get(status, "run_failed")
+            said = CloseMessage(message["id"], told_content(await self._streams.log.told(self._id), message["id"]), why)
             shown = msgspec.structs.replace(
                 threads.message(message),
                 status="incomplete",
                 incomplete_details=IncompleteDetails(why),
                 incomplete_at=self._clock(),
-                content=to_json(told_content(await self._streams.log.told(self._id), message["id"])),
+                content=to_json(said.content),
             )
             self._scribe.event("thread.message.incomplete", shown)
         shown_as = shown_step(
             self._scene, step["id"], step["type"], step["created_at"], status, details, self._clock(), None, error
         )
         self._scribe.event(f"thread.run.step.{status}", shown_as)
+        return said
 
     # --- writing
 

@@ -53,6 +53,7 @@ class _Item(msgspec.Struct):
     run_id: str | None
     role: str
     payload: msgspec.Raw
+    question: bool = False  # the newest message that is not the asking run's own
 
     @property
     def tokens(self) -> int:
@@ -68,39 +69,48 @@ def estimate(size: int) -> int:
     return max(0, size) // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
 
 
-async def load(conn: Any, thread_id: str, window: Window) -> list[Any]:
+async def load(conn: Any, thread_id: str, window: Window, run_id: str | None = None) -> list[Any]:
     """Load a thread's conversation as Chat Completions messages, oldest first.
 
-    With `last_messages`, the newest n messages with the tool calls between them. Otherwise the thread's first
-    message and as many of the newest as fit: what is dropped is dropped from the middle. The newest message is
-    always there, whatever its size.
+    With `last_messages`, the newest n messages with the tool calls between them; what the run `run_id`, which asks,
+    has said itself does not count. Otherwise the thread's first message and as many of the newest as fit: what is
+    dropped is dropped from the middle. Two things are always there, whatever their size: the newest item, and the
+    newest message that is not the run's own, which is the question.
     """
-    items, all_of_it = await _newest(conn, thread_id, window)
+    items, all_of_it = await _newest(conn, thread_id, window, run_id)
     if window.last_messages is None and not all_of_it:
         items = await _with_first(conn, thread_id, items, window)
     return _messages(items)
 
 
-async def _newest(conn: Any, thread_id: str, window: Window) -> tuple[list[_Item], bool]:
+async def _newest(conn: Any, thread_id: str, window: Window, run_id: str | None) -> tuple[list[_Item], bool]:
     """Return the items that fit, oldest first, and whether that is the whole thread."""
     kept: list[_Item] = []
     tokens = messages = 0
+    asked = skipped = False
     before, size = 2**63 - 1, _FIRST_PAGE
     while True:
         rows = await conn.fetch(SQL["history"], thread_id, before, size)
         for row in rows:
             item = _Item(*row)
-            tokens += item.tokens
-            messages += item.role != "tools"
-            full = tokens > window.tokens and bool(kept)
+            own = run_id is not None and item.run_id == run_id
+            item.question = not asked and not own and item.role != "tools"
+            messages += not own and item.role != "tools"
             # Calls are shown between messages: those before the oldest one belong to what is dropped.
-            reach = messages + (item.role == "tools")
-            if full or (window.last_messages is not None and reach > window.last_messages):
+            reach = messages + (item.role == "tools" and not own)
+            beyond = window.last_messages is not None and reach > window.last_messages
+            full = tokens + item.tokens > window.tokens and bool(kept)
+            if item.question or not (full or beyond):
+                kept.append(item)
+                tokens += item.tokens
+                asked = asked or item.question
+            elif asked:
                 return kept[::-1], False
-            kept.append(item)
+            else:
+                skipped = True  # a round of the run's own tools goes before the question does
         if len(rows) < size:
-            return kept[::-1], True
-        before, size = kept[-1].seq, _PAGE
+            return kept[::-1], not skipped
+        before, size = rows[-1]["seq"], _PAGE
 
 
 async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Window) -> list[_Item]:
@@ -112,7 +122,7 @@ async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Win
     room = window.tokens - first.tokens
     total = sum(item.tokens for item in items)
     kept = list(items)
-    while total > room and len(kept) > 1:
+    while total > room and len(kept) > 1 and not kept[0].question:
         total -= kept.pop(0).tokens
     return [first, *kept] if total <= room else items
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from assistd import errors
 from assistd.assistants import store as assistants
 from assistd.db.pool import Database
@@ -11,7 +13,6 @@ from assistd.jobs.worker import Worker
 from assistd.runs import store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
-from assistd.runs.machine import RESTING
 from assistd.runs.progress import Claimed
 from assistd.runs.store import JOB, NewRun
 from assistd.runs.stream import Streams
@@ -25,7 +26,7 @@ from assistd.runs.wire import (
     SubmitToolOutputs,
 )
 from assistd.threads import store as threads
-from assistd.threads.wire import CreateThread
+from assistd.threads.wire import CreateMessage, CreateThread
 from assistd.web.endpoint import Events, Path
 from assistd.web.request import Request, check_id
 from assistd.web.tools import normalize_resources
@@ -67,7 +68,7 @@ class Runs:
         async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
             ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
             new = store.compose(options, ground.assistant, thread_id, now=ground.now, life=self._life, claim=claim)
-            if not (ground.has_messages or options.additional_messages or new.run.instructions):
+            if not (ground.has_question or _asks(options.additional_messages) or new.run.instructions):
                 raise errors.nothing_to_run()
             await store.create(conn, request.project_id, new, claim)
             if options.additional_messages:
@@ -82,7 +83,7 @@ class Runs:
         claim = self._worker.claim(JOB)
         async with self._db.transaction() as conn:
             assistant = await assistants.get(conn, request.project_id, options.assistant_id)
-            if not new_thread.messages and not (options.instructions or assistant.instructions):
+            if not _asks(new_thread.messages) and not (options.instructions or assistant.instructions):
                 raise errors.nothing_to_run()
             thread = await threads.create_thread(conn, request.project_id, new_thread)
             now = await store.now(conn)
@@ -165,7 +166,7 @@ class Runs:
                 code="invalid_value",
             )
         subscription = self._streams.subscribe(run.id)
-        return Events(self._streams.follow(run.id, subscription, after=after, at_rest=run.status in RESTING))
+        return Events(self._streams.follow(run.id, subscription, after=after))
 
     # --- changing
 
@@ -182,6 +183,10 @@ class Runs:
         if job is not None:
             self._worker.start(job)
         return run
+
+
+def _asks(messages: Sequence[CreateMessage] | None) -> bool:
+    return any(message.role == "user" for message in messages or ())
 
 
 def _place(request: Request) -> tuple[str, str, str]:

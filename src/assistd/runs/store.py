@@ -45,7 +45,7 @@ class Ground(msgspec.Struct, frozen=True):
 
     assistant: Assistant
     now: float
-    has_messages: bool
+    has_question: bool
 
 
 class NewRun(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ async def prepare(conn: Any, project_id: str, thread_id: str, assistant_id: str)
         raise errors.not_found("assistant", assistant_id)
     if row["active_run_id"] is not None:
         raise errors.thread_has_active_run(thread_id, row["active_run_id"])
-    return Ground(assistants.assistant_of(row), row["now"], row["has_messages"])
+    return Ground(assistants.assistant_of(row), row["now"], row["has_question"])
 
 
 async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -> None:

@@ -17,6 +17,7 @@ import structlog
 from assistd.db.pool import is_away
 from assistd.runs.event_log import ASKED_SECONDS, READ_ROWS, EventLog
 from assistd.runs.frames import DONE, PING, Batch, Position, error_frame
+from assistd.runs.machine import RESTING
 
 log = structlog.get_logger("assistd.stream")
 
@@ -127,13 +128,9 @@ class Streams:
         subscription: Subscription,
         begin: Batch | None = None,
         after: Position = _BEGINNING,
-        at_rest: bool = False,
     ) -> AsyncIterator[bytes]:
-        """Yield a run's frames after a place, or from `begin` on, up to the end of the stream and `done`.
-
-        `at_rest`: the run was found ended, or waiting for its client, so that the log has all there is.
-        """
-        follower = _Follower(self, run_id, subscription, after, at_rest)
+        """Yield a run's frames after a place, or from `begin` on, up to the end of the stream and `done`."""
+        follower = _Follower(self, run_id, subscription, after)
         try:
             if begin is not None:
                 yield follower.begin_with(begin)
@@ -164,13 +161,12 @@ class _Gone(Exception):
 class _Follower:
     """One follower's way through a run's events."""
 
-    def __init__(self, streams: Streams, run_id: str, inbox: Subscription, after: Position, at_rest: bool) -> None:
+    def __init__(self, streams: Streams, run_id: str, inbox: Subscription, after: Position) -> None:
         self.at_end = False
         self._streams = streams
         self._run_id = run_id
         self._inbox = inbox
         self._position = after
-        self._at_rest = at_rest
         self._look = True  # at the log, before waiting for what is live
         self._ask_at = 0.0
         self._quiet_since = time.monotonic()
@@ -190,9 +186,7 @@ class _Follower:
         try:
             await self._ask()
             if self._look or self._must_look(batches):
-                batches = await self._streams.log.read(self._run_id, self._position) + batches
-                if not batches and not await self._streams.log.knows(self._run_id):
-                    raise _Gone
+                batches = await self._read() + batches
         except Exception as fault:
             if not is_away(fault):
                 raise
@@ -202,10 +196,23 @@ class _Follower:
             self._look = True
             await asyncio.sleep(0.2)
             return b""
-        frames = self._join(batches)
-        if not frames and self._at_rest:
-            self.at_end = True
-        return frames or self._ping()
+        return self._join(batches) or self._ping()
+
+    async def _read(self) -> list[Batch]:
+        """Read what the log has next. Where it has nothing, see whether anything is still to come."""
+        read = self._streams.log.read
+        if batches := await read(self._run_id, self._position):
+            return batches
+        status = await self._streams.log.status(self._run_id)
+        if status is None:
+            raise _Gone
+        if status not in RESTING:
+            return []
+        # It may have come to rest between the two looks; if not, the follower has seen all there is, or claims to
+        # have seen more: with the place of another run, say.
+        batches = await read(self._run_id, self._position)
+        self.at_end = not batches
+        return batches
 
     def _join(self, batches: list[Batch]) -> bytes:
         frames: list[bytes] = []
