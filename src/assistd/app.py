@@ -150,6 +150,7 @@ def _as_toml(route: ModelRoute) -> str:
     values = {
         "names": list(route.patterns),
         "base_url": route.base_url,
+        **({"model": route.model} if route.model else {}),
         "context_length": route.context_for(""),
         "tools": route.tools,
         "images": route.images,

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("assistd: interrupted", file=sys.stderr)
     except Exception as fault:
-        if not is_away(fault) and not isinstance(fault, asyncpg.PostgresError):
+        if not is_away(fault) and not isinstance(fault, asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
         print(f"assistd: the database cannot be used: {fault}", file=sys.stderr)
     return 1

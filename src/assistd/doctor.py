@@ -90,7 +90,8 @@ async def _port(settings: Settings) -> str:
         with reserve(settings.host, settings.port):
             return f"{settings.host}:{settings.port} is free"
     except PortTaken as fault:
-        if await _answers(f"http://{settings.host}:{settings.port}/healthz"):
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        if await _answers(f"http://{host}:{settings.port}/healthz"):
             return f"assistd is serving on {settings.host}:{settings.port}"
         raise Amiss(str(fault)) from fault
 

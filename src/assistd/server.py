@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import suppress
 
@@ -18,23 +19,28 @@ class PortTaken(Exception):
 def reserve(host: str, port: int) -> socket.socket:
     """Bind the address, so that it is ours from now on, and return the socket; port 0 takes a free one.
 
-    granian listens on a socket of its own with SO_REUSEPORT, as every worker process does; this one
-    stays bound and unused beside them. Raises PortTaken.
+    `host` may be a name: the socket knows the address. granian, which takes addresses only, listens on a socket of
+    its own with SO_REUSEPORT, as every worker process does; this one stays bound and unused beside them.
+    Raises PortTaken.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        address = place[0]
         # Without SO_REUSEPORT this fails where anybody listens, even another assistd of the same user.
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+            probe.bind((address, port))
             port = probe.getsockname()[1]
         held = socket.socket(family, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind((host, port))
-    except OSError as fault:
+        held.bind((address, port))
+    except (OSError, UnicodeError) as fault:
+        # What is wrong with the address itself no other port will mend.
+        what = "port" if getattr(fault, "errno", None) in (errno.EADDRINUSE, errno.EACCES) else "host"
+        why = getattr(fault, "strerror", None) or fault
         raise PortTaken(
-            f"Cannot listen on {host}:{port}: {fault.strerror}. Choose another with --port or ASSISTD_PORT."
+            f"Cannot listen on {host}:{port}: {why}. Choose another with --{what} or ASSISTD_{what.upper()}."
         ) from fault
     return held
 

@@ -14,6 +14,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -101,14 +102,16 @@ class Stop:
 
 async def _serve(settings: Settings, processes: int, shared_port: bool, stop: Stop) -> None:
     async with AsyncExitStack() as stack:
-        held = None if shared_port else stack.enter_context(reserve(settings.host, settings.port))
-        port = settings.port if held is None else held.getsockname()[1]
+        asked, port = settings.host, settings.port
+        if not shared_port:
+            address, port, *_ = stack.enter_context(reserve(asked, port)).getsockname()
+            settings = replace(settings, host=address, port=port)
         dsn = await stack.enter_async_context(app.open_database(settings))
         if not shared_port:
             await app.check_door(settings, dsn)
         routing = await stack.enter_async_context(app.open_routing(settings))
         if processes > 1:
-            await _supervise(settings, processes, port, dsn, routing, stop)
+            await _supervise(settings, processes, asked, dsn, routing, stop)
             return
         node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
         _calm_collector()
@@ -116,7 +119,7 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
         await http.start()
         if not shared_port:
             await _answering(settings.host, port)
-            _announce(settings.host, port)
+            _announce(asked, port)
         await stop.wait()
         log.info("stopping", runs_handed_back=node.worker.busy)
         await node.worker.stop()
@@ -127,16 +130,18 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
 # --- several processes
 
 
-async def _supervise(settings: Settings, count: int, port: int, dsn: str, routing: Routing, stop: Stop) -> None:
-    """Keep `count` processes running until told to stop."""
-    environ = {**os.environ, PREFIX + "DATABASE_URL": dsn, PREFIX + "HOST": settings.host, PREFIX + "PORT": str(port)}
+async def _supervise(settings: Settings, count: int, asked: str, dsn: str, routing: Routing, stop: Stop) -> None:
+    """Keep `count` processes running until told to stop. `asked` is the host as the user named it."""
+    # What was found out here, and what may stand in no other place than our command line.
+    shared = {"DATABASE_URL": dsn, "HOST": settings.host, "PORT": settings.port, "LOG_LEVEL": settings.log_level}
+    environ = {**os.environ, **{PREFIX + name: str(value) for name, value in shared.items()}}
     with app.routes_for_children(settings, routing) as models:
         environ.update(models)
         ending = asyncio.Event()
         keepers = [asyncio.create_task(_keep_running(environ, ending)) for _ in range(count)]
         try:
-            await _answering(settings.host, port)
-            _announce(settings.host, port)
+            await _answering(settings.host, settings.port)
+            _announce(asked, settings.port)
             await stop.wait()
         finally:
             ending.set()

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -127,6 +128,11 @@ def _check(settings: Settings) -> Settings:
             raise SettingsError(
                 f"{PREFIX}{name.upper()} is {getattr(settings, name)}; it must be between {least} and {most}."
             )
+    if not settings.host:  # to the system, no address means every address
+        raise SettingsError(f"{PREFIX}HOST is empty; it must be an address, for example 127.0.0.1.")
+    if settings.database_url and not _is_database_url(settings.database_url):
+        # The value is not shown: it may hold a password.
+        raise SettingsError(f"{PREFIX}DATABASE_URL must look like postgresql://user:password@host:5432/database.")
     if settings.event_retention_seconds < settings.run_expires_seconds:
         raise SettingsError(
             f"{PREFIX}EVENT_RETENTION_SECONDS is {settings.event_retention_seconds}; it must be at least "
@@ -137,6 +143,13 @@ def _check(settings: Settings) -> Settings:
     if settings.log_format not in ("auto", "text", "json"):
         raise SettingsError(f"{PREFIX}LOG_FORMAT is {settings.log_format!r}; it must be auto, text or json.")
     return settings
+
+
+def _is_database_url(value: str) -> bool:
+    try:
+        return urlsplit(value).scheme in ("postgresql", "postgres")
+    except ValueError:
+        return False
 
 
 # --- the reference page

@@ -6,7 +6,7 @@ is its own; that the conversation reached it is checked by the tokens it was sen
 
 from __future__ import annotations
 
-import shutil
+import re
 import time
 from collections.abc import Iterator
 
@@ -15,30 +15,65 @@ import pytest
 from openai.types.beta import Assistant, Thread
 from openai.types.beta.threads import Message, Run
 
+from tests.conformance.contract import Contract
+from tests.conformance.wiretap import Wiretap
 from tests.llm.test_local import cache
 from tests.support.server import serve
 
+ID = re.compile("[0-9A-Za-z]{24}")
 MODEL = "gpt-4-1106-preview"
 INSTRUCTIONS = "You are a personal math tutor. Answer questions briefly, in a sentence or less."
+# What each object shows, no more and no less: the walkthrough's lists with what v2 and its later years added.
+ASSISTANT_KEYS = {
+    *("id", "object", "created_at", "name", "description", "model", "instructions", "tools", "metadata"),
+    *("tool_resources", "temperature", "top_p", "response_format", "reasoning_effort"),
+}
+THREAD_KEYS = {"id", "object", "created_at", "metadata", "tool_resources"}
+MESSAGE_KEYS = {
+    *("id", "object", "created_at", "thread_id", "role", "content", "assistant_id", "run_id", "metadata"),
+    *("attachments", "status", "incomplete_details", "completed_at", "incomplete_at"),
+}
+RUN_KEYS = {
+    *("id", "object", "created_at", "assistant_id", "thread_id", "status", "started_at", "expires_at"),
+    *("cancelled_at", "failed_at", "completed_at", "required_action", "last_error", "model", "instructions"),
+    *("tools", "metadata", "incomplete_details", "max_completion_tokens", "max_prompt_tokens", "usage"),
+    *("parallel_tool_calls", "response_format", "tool_choice", "truncation_strategy", "temperature", "top_p"),
+    *("tool_resources", "reasoning_effort"),
+}
 QUESTION = "I need to solve the equation `3x + 11 = 14`. Can you help me?"
 
 
-@pytest.fixture(scope="module", params=["scripted", "local"])
-def client(
-    request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[openai.OpenAI]:
+# One process loads the local model, not every worker of pytest-xdist.
+LOCAL = pytest.param("local", marks=pytest.mark.xdist_group("local-model"))
+
+
+@pytest.fixture(scope="module", params=["scripted", LOCAL])
+def tap(request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wiretap]:
     """A server with the scripted model, and one with nothing configured at all."""
     folder = tmp_path_factory.mktemp(request.param)
     settings = {}
     if request.param == "local":
         settings = {"model_base_url": ""}
-        if (cache() / "models").exists():  # fetched once for all test runs
-            shutil.copytree(cache() / "models", folder / "data" / "models")
-    with serve(folder, **settings) as server, openai.OpenAI(base_url=server.url, api_key="any") as opened:
+        # Fetched once for all test runs.
+        models = cache() / "models"
+        models.mkdir(parents=True, exist_ok=True)
+        (folder / "data").mkdir()
+        (folder / "data" / "models").symlink_to(models.absolute())
+    with serve(folder, **settings) as server, Wiretap(server.url) as tapped:
+        yield tapped
+
+
+@pytest.fixture(scope="module")
+def client(tap: Wiretap) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=tap.url, api_key="any") as opened:
         yield opened
-        fetched = folder / "data" / "models"
-        if request.param == "local" and not (cache() / "models").exists():
-            shutil.copytree(fetched, cache() / "models")
+
+
+@pytest.fixture(autouse=True)
+def judged(tap: Wiretap, contract: Contract) -> Iterator[None]:
+    """The contract holds whatever the model says, and it says much that no script thinks of."""
+    yield
+    assert [fault for exchange in tap.take() for fault in contract.faults(exchange)] == []
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +97,7 @@ class Tutoring:
         return thread, self.submit_message(thread, text)
 
     def get_response(self, thread: Thread) -> list[Message]:
-        return self.threads.messages.list(thread_id=thread.id, order="asc").data
+        return list(self.threads.messages.list(thread_id=thread.id, order="asc"))
 
     def wait_on_run(self, run: Run, thread: Thread) -> Run:
         deadline = time.monotonic() + 120
@@ -86,17 +121,20 @@ def text_of(message: Message) -> str:
 
 def test_assistant_thread_and_message(tutoring: Tutoring) -> None:
     tutor = tutoring.tutor
-    assert tutor.id.startswith("asst_")
+    assert ID.fullmatch(tutor.id.removeprefix("asst_"))
+    assert set(tutor.to_dict()) == ASSISTANT_KEYS
     assert (tutor.name, tutor.instructions, tutor.model) == ("Math Tutor", INSTRUCTIONS, MODEL)
     assert (tutor.description, tutor.metadata, tutor.object, tutor.tools) == (None, {}, "assistant", [])
     assert (tutor.response_format, tutor.temperature, tutor.top_p) == ("auto", 1.0, 1.0)
 
     thread = tutoring.threads.create()
-    assert thread.id.startswith("thread_")
+    assert ID.fullmatch(thread.id.removeprefix("thread_"))
+    assert set(thread.to_dict()) == THREAD_KEYS
     assert (thread.metadata, thread.object) == ({}, "thread")
 
     message = tutoring.threads.messages.create(thread_id=thread.id, role="user", content=QUESTION)
-    assert message.id.startswith("msg_")
+    assert ID.fullmatch(message.id.removeprefix("msg_"))
+    assert set(message.to_dict()) == MESSAGE_KEYS
     assert (message.assistant_id, message.run_id, message.thread_id) == (None, None, thread.id)
     assert (message.role, message.object, message.metadata) == ("user", "thread.message", {})
     assert message.attachments == []
@@ -109,6 +147,8 @@ def test_run_polling_and_lists(tutoring: Tutoring) -> None:
     question = tutoring.threads.messages.create(thread_id=thread.id, role="user", content=QUESTION)
     run = tutoring.threads.runs.create(thread_id=thread.id, assistant_id=tutoring.tutor.id)
     assert run.status == "queued"
+    assert set(run.to_dict()) == RUN_KEYS
+    assert ID.fullmatch(run.id.removeprefix("run_"))
     assert (run.assistant_id, run.thread_id) == (tutoring.tutor.id, thread.id)
     assert (run.instructions, run.model, run.tools) == (INSTRUCTIONS, MODEL, [])
     assert run.expires_at is not None
@@ -119,6 +159,7 @@ def test_run_polling_and_lists(tutoring: Tutoring) -> None:
 
     run = tutoring.wait_on_run(run, thread)
     assert run.status == "completed"
+    assert set(run.to_dict()) == RUN_KEYS
     assert run.started_at is not None
     assert run.completed_at is not None
     assert run.created_at <= run.started_at <= run.completed_at
@@ -129,6 +170,9 @@ def test_run_polling_and_lists(tutoring: Tutoring) -> None:
     listed = tutoring.threads.messages.list(thread_id=thread.id)
     answer = listed.data[0]
     assert [m.id for m in listed.data] == [answer.id, question.id]
+    assert listed.data[1].to_dict() == question.to_dict()
+    assert set(answer.to_dict()) == MESSAGE_KEYS
+    assert listed.object == "list"
     assert (listed.first_id, listed.last_id, listed.has_more) == (answer.id, question.id, False)
     assert (answer.role, answer.assistant_id, answer.run_id) == ("assistant", tutoring.tutor.id, run.id)
     assert text_of(answer)

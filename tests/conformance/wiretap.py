@@ -156,6 +156,8 @@ class Wiretap:
         try:
             # Neither SDK nor server speaks on after the other has gone.
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # hung up on; asyncio's streams would complain of a cancelled handler
         finally:
             for way in ways:
                 way.cancel()

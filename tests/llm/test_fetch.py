@@ -47,6 +47,7 @@ class Host:
         self.ranges = True
         self.heeds_condition = True
         self.claimed: int | None = None  # the size it speaks of, where that is not the size there is
+        self.most: int | None = None  # the bytes that it sends for one range at most
         self.cuts: list[int] = []  # how many bytes it sends before it hangs up, answer by answer
         self.statuses: list[int] = []
         self.content_type = "application/octet-stream"
@@ -64,17 +65,18 @@ class Host:
             start = int(asked.range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(self.data):
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+        stop = min(size, start + self.most) if start and self.most else size
         response = web.StreamResponse(status=206 if start else 200)
         response.content_type = self.content_type
-        response.content_length = size - start
+        response.content_length = stop - start
         if self.etag:
             response.headers["ETag"] = self.etag
         if start:
-            response.headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         await response.prepare(request)
-        end = start + self.cuts.pop(0) if self.cuts else len(self.data)
+        end = start + self.cuts.pop(0) if self.cuts else min(stop, len(self.data))
         await response.write(self.data[start:end])
-        if end < size:
+        if end < stop:
             assert request.transport is not None
             request.transport.close()
         return response
@@ -172,6 +174,16 @@ async def test_tries_that_bring_something_new_are_not_counted(tmp_path: Path) ->
     assert kept(tmp_path) == MODEL
 
 
+async def test_a_server_that_sends_a_range_in_pieces_is_asked_for_each(tmp_path: Path) -> None:
+    host = Host()
+    host.cuts, host.most = [1_000_000], 900_000
+    async with serving(files=host) as url:
+        await pull(tmp_path, f"{url}/files/fox.gguf")
+    starts = ("1000000", "1900000", "2800000")
+    assert [asked.range for asked in host.asked] == [None, *(f"bytes={start}-" for start in starts)]
+    assert kept(tmp_path) == MODEL
+
+
 async def test_a_pull_that_failed_is_resumed_by_the_next_one(tmp_path: Path) -> None:
     host = Host()
     host.cuts = [2_000_000, 0, 0, 0, 0]
@@ -237,6 +249,25 @@ async def test_a_part_of_another_address_is_not_used(tmp_path: Path) -> None:
             await pull(tmp_path, f"{url}/one/fox.gguf")
         await pull(tmp_path, f"{url}/two/fox.gguf")
     assert host.asked == [Asked(None, None, None)]
+    assert kept(tmp_path) == MODEL
+
+
+async def test_what_came_from_elsewhere_since_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(source: Path, target: Path, at: At) -> None:
+        target.write_bytes(OTHER[:2_500_000])
+        raise OSError("the disk was pulled out")
+
+    host = Host()
+    host.cuts = [2_000_000, 0, 0, 0, 0]
+    (tmp_path / "fox.gguf").write_bytes(OTHER)
+    async with serving(files=host) as url:
+        with pytest.raises(LocalModelError):
+            await pull(tmp_path, f"{url}/files/fox.gguf")
+        host.cuts.clear()
+        monkeypatch.setattr(store, "_copy", copy)
+        with pytest.raises(LocalModelError, match="the disk was pulled out"):
+            await pull(tmp_path, str(tmp_path / "fox.gguf"))
+        await pull(tmp_path, f"{url}/files/fox.gguf")
     assert kept(tmp_path) == MODEL
 
 
@@ -417,6 +448,14 @@ async def test_an_etag_of_any_other_server_is_not_taken_for_a_sha256(tmp_path: P
     host.etag = f'"{"0" * 64}"'
     async with serving(files=host) as url:
         assert (await pull(tmp_path, f"{url}/files/fox.gguf")).sha256 == sha256(MODEL)
+
+
+async def test_the_token_for_the_hub_is_for_the_hub(tmp_path: Path) -> None:
+    host = Host()
+    async with serving(files=host) as url:
+        environ = {"HF_ENDPOINT": "http://hub.example", "HF_TOKEN": "hf_secret"}
+        await pull(tmp_path, f"{url}/files/fox.gguf", environ=environ)
+    assert host.asked == [Asked(None, None, None)]
 
 
 async def test_the_page_about_a_hub_file_leads_to_the_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import jsonschema
+import msgspec
 import platformdirs
 import psutil
 import pytest
@@ -28,12 +29,14 @@ from assistd.llm.default_model import SMOLLM2
 from assistd.llm.gguf import GgufHeader, read_header
 from assistd.llm.local import LocalModel
 from assistd.llm.local_plan import LocalPlan, available_memory, plan, usable_cores
+from assistd.llm.local_server import Order, Ready
 from assistd.llm.model_index import LocalModelError
 from assistd.llm.protocol import CallArguments, CallStart, ChatRequest, Delta, Finish, ModelRefused, Text
 from assistd.llm.upstream import open_upstream
 from tests.support.gguf import tiny_gguf
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# The model takes most of a gigabyte, so all who run it share one worker of pytest-xdist.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("local-model")]
 
 PATIENCE = 120.0  # seconds until something that never comes is a failure
 # What makes every answer the same, and an end to those that would go on.
@@ -330,6 +333,35 @@ async def test_it_ends_when_its_parent_is_killed(data_dir: Path) -> None:
     await parent.wait()
     gone, _ = await asyncio.to_thread(psutil.wait_procs, [served], PATIENCE)
     assert gone == [served]
+
+
+async def test_it_ends_when_its_parent_is_killed_though_another_holds_its_input(data_dir: Path) -> None:
+    program = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-P', '-m', 'assistd.llm.local_server'], stdout=sys.stderr)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, **pipes)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    assert parent.stderr is not None
+    served = psutil.Process(int(await parent.stdout.readline()))
+    order = Order(str(data_dir / "models/smollm2.gguf"), "fox", "/secret", 0, 1, 512, 1, 1, -1, 1.0, 0)
+    parent.stdin.write(msgspec.json.encode(order) + b"\n")
+    while not (line := await parent.stderr.readline()).startswith(b"{"):
+        assert line, "the child ended without an answer"
+    assert isinstance(msgspec.json.decode(line, type=Ready), Ready)
+    parent.kill()
+    gone, _ = await asyncio.to_thread(psutil.wait_procs, [served], PATIENCE)
+    assert gone == [served]
+    parent.stdin.close()
+    await parent.communicate()
+
+
+async def test_an_interrupt_from_the_keyboard_does_not_reach_it(model: LocalModel) -> None:
+    assert os.getsid(child_of(model).pid) == child_of(model).pid
 
 
 async def test_a_damaged_model_is_told_in_the_words_of_the_library(tmp_path: Path) -> None:

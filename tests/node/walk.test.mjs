@@ -150,6 +150,67 @@ test("submitToolOutputsStream: arguments come piece by piece, then the answer", 
   ]);
 });
 
+test("stream: every handler is called, in order, for text and for calls", async () => {
+  const NAMES = [
+    ...["messageCreated", "messageDelta", "messageDone", "runStepCreated", "runStepDelta", "runStepDone"],
+    ...["toolCallCreated", "toolCallDelta", "toolCallDone", "textCreated", "textDelta", "textDone", "run", "end"],
+  ];
+  const diaryOf = async (stream) => {
+    const called = [];
+    for (const name of NAMES) stream.on(name, () => called.push(name));
+    await stream.done();
+    return called.filter((name, at) => name !== called[at - 1]);
+  };
+  const thread = await threadOf(`${PARIS}\n${OSLO}\n/say one`);
+  const first = threads.runs.stream(thread.id, { assistant_id: assistant.id, tools: [WEATHER] });
+  const calls = await diaryOf(first);
+  assert.equal(calls[0], "runStepCreated");
+  assert.deepEqual(
+    calls.filter((name) => ["toolCallCreated", "toolCallDone", "run", "end"].includes(name)),
+    ["toolCallCreated", "toolCallDone", "toolCallCreated", "toolCallDone", "run", "end"],
+  );
+  assert.ok(calls.includes("toolCallDelta") && calls.includes("runStepDelta"));
+  const run = await first.finalRun();
+  const body = { thread_id: thread.id, tool_outputs: outputsOf(run) };
+  const text = await diaryOf(threads.runs.submitToolOutputsStream(run.id, body));
+  assert.deepEqual(
+    text.filter((name) => !name.endsWith("Delta")),
+    ["runStepDone", "runStepCreated", "messageCreated", "textCreated", "textDone", "messageDone", "runStepDone", "run", "end"],
+  );
+});
+
+test("raw streams and runs without helpers", async () => {
+  const thread = await threads.create();
+  assert.deepEqual((await threads.retrieve(thread.id)).tool_resources, { code_interpreter: { file_ids: [] } });
+  await threads.messages.create(thread.id, { role: "user", content: `${PARIS}\n/say one` });
+  const options = { assistant_id: assistant.id, tools: [WEATHER] };
+  const first = await collect(await threads.runs.create(thread.id, { ...options, stream: true }));
+  const run = first.at(-1).data;
+  assert.equal(first.at(-1).event, "thread.run.requires_action");
+  const outputs = { thread_id: thread.id, tool_outputs: outputsOf(run) };
+  const second = await collect(await threads.runs.submitToolOutputs(run.id, { ...outputs, stream: true }));
+  assert.deepEqual([second[0].event, second.at(-1).event], ["thread.run.step.completed", "thread.run.completed"]);
+  const other = await threads.createAndRun({ ...options, thread: { messages: [{ role: "user", content: PARIS }] } });
+  assert.equal(other.status, "queued");
+  const waiting = await threads.runs.poll(other.id, { thread_id: other.thread_id }, POLL);
+  const queued = await threads.runs.submitToolOutputs(waiting.id, {
+    thread_id: waiting.thread_id,
+    tool_outputs: outputsOf(waiting),
+  });
+  assert.equal(queued.status, "queued");
+  assert.equal((await threads.runs.poll(other.id, { thread_id: other.thread_id }, POLL)).status, "completed");
+});
+
+test("a run that its token budget cuts ends incomplete, and its stream with it", async () => {
+  const thread = await threadOf("/tokens 40");
+  const stream = threads.runs.stream(thread.id, { assistant_id: assistant.id, max_completion_tokens: 16 });
+  const run = await stream.finalRun();
+  assert.deepEqual([run.status, run.incomplete_details], ["incomplete", { reason: "max_completion_tokens" }]);
+  const [message] = await stream.finalMessages();
+  assert.deepEqual([message.status, message.incomplete_details], ["incomplete", { reason: "max_tokens" }]);
+  assert.equal(message.content[0].text.value.trim().split(" ").length, 16);
+});
+
 test("createAndRunStream begins with the thread", async () => {
   const thread = { messages: [{ role: "user", content: "hi" }] };
   const events = await collect(threads.createAndRunStream({ assistant_id: assistant.id, thread }));

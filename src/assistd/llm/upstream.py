@@ -248,9 +248,4 @@ async def _relayed_chunks(route: Route, response: aiohttp.ClientResponse) -> Asy
         while data := await response.content.readany():
             yield data
     except _TRANSPORT_FAULTS as fault:
-        cut = failures.of_transport(route, fault)
-        if response.content_type != "text/event-stream":
-            raise cut from fault
-        # A stream that just ended would look complete to many clients; an error within it raises in every SDK.
-        error = {"message": str(cut), "type": "server_error", "param": None, "code": None}
-        yield b"\n\ndata: %b\n\n" % msgspec.json.encode({"error": error})
+        raise failures.of_transport(route, fault) from fault

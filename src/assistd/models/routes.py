@@ -24,6 +24,7 @@ from assistd.web.request import Request
 log = structlog.get_logger("assistd.models")
 
 _JSON = "application/json"
+_EVENTS = "text/event-stream"
 _ERROR_PAGE_BYTES = 1000
 
 
@@ -86,27 +87,39 @@ class Models:
         body = msgspec.json.decode(request.raw_body, type=dict[str, msgspec.Raw])
         try:
             answer = await stack.enter_async_context(self._upstream.relay(route, name, path, body))
+            if not answer.content_type.startswith(_EVENTS):
+                async with stack:
+                    return _whole(answer, b"".join([chunk async for chunk in answer.chunks]))
         except ModelUnavailable as fault:
             raise errors.overloaded(str(fault)) from fault
-        if answer.status >= 400 and not answer.content_type.startswith(_JSON):
-            async with stack:
-                raise await _error_page(answer)
-
-        async def chunks() -> AsyncIterator[bytes]:
-            async with stack:
-                async for chunk in answer.chunks:
-                    yield chunk
-
-        return Relayed(answer.status, answer.content_type, answer.headers, chunks())
+        return Relayed(answer.status, answer.content_type, answer.headers, _events(answer, stack))
 
 
-async def _error_page(answer: Answer) -> APIError:
+def _whole(answer: Answer, body: bytes) -> Relayed:
+    """Pass on an answer that is no stream: it came whole, or it is an error."""
+    if answer.status >= 400 and not answer.content_type.startswith(_JSON):
+        raise _error_page(answer, body)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    return Relayed(answer.status, answer.content_type, answer.headers, chunks())
+
+
+async def _events(answer: Answer, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    """Yield a stream's bytes as they come, and an error where it is cut off: its head is out by then."""
+    async with stack:
+        try:
+            async for chunk in answer.chunks:
+                yield chunk
+        except ModelUnavailable as fault:
+            log.warning("relayed stream cut off", error=str(fault))
+            error = {"message": str(fault), "type": "server_error", "param": None, "code": None}
+            yield b"data: %b\n\n" % msgspec.json.encode({"error": error})
+
+
+def _error_page(answer: Answer, page: bytes) -> APIError:
     """Put what is not JSON (a proxy's page, a bare sentence) into the envelope that clients can read."""
-    page = b""
-    async for chunk in answer.chunks:
-        page += chunk
-        if len(page) >= _ERROR_PAGE_BYTES:
-            break
     words = " ".join(page[:_ERROR_PAGE_BYTES].decode("utf-8", "replace").replace("\x00", "").split())
     return APIError(
         f"The model's server answered with status {answer.status}: {words or 'no words'}",
