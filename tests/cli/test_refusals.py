@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from assistd.cli import main
 from tests.cli.conftest import Refused
 from tests.support.databases import EMPTY, new_database, query
 from tests.support.http import Api
@@ -33,7 +35,7 @@ def test_a_database_that_cannot_be(refused: Refused, url: str, reason: str) -> N
     assert "secret" not in told
 
 
-@pytest.mark.parametrize("command", ["worker", "migrate", "keys list", "keys create x", "keys revoke key_1"])
+@pytest.mark.parametrize("command", ["worker", "migrate", "keys create x"])
 def test_every_command_that_needs_a_database_says_that_it_is_away(refused: Refused, command: str) -> None:
     assert refused(*command.split(), database_url=NOWHERE).startswith("the database cannot be used: ")
 
@@ -56,8 +58,7 @@ def test_no_address_does_not_mean_every_address(refused: Refused) -> None:
     assert told == "ASSISTD_HOST is empty; it must be an address, for example 127.0.0.1."
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(("host", "workers"), [("0.0.0.0", "1"), ("::", "2")])
 def test_no_door_to_the_network_without_a_key(refused: Refused, dsn: str, host: str, workers: str) -> None:
     told = refused("serve", "--port", "0", "--host", host, "--workers", workers, database_url=dsn)
     assert told == (
@@ -101,8 +102,6 @@ def test_the_port_of_another_assistd_is_taken(tmp_path: Path, dsn: str, refused:
     ],
 )
 def test_a_wrong_call(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
-    from assistd.cli import main
-
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -138,7 +137,7 @@ def test_routes_that_cannot_be(tmp_path: Path, dsn: str, refused: Refused, route
 COUNT = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'"
 
 
-@pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list", "keys create x"])
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "migrate", "keys create x"])
 def test_a_newer_schema_stops_every_command(refused: Refused, dsn: str, command: str) -> None:
     query(dsn, "INSERT INTO schema_migrations (version, name) VALUES (9999, 'from_the_future')")
     told = refused(*command.split(), database_url=dsn)
@@ -146,12 +145,7 @@ def test_a_newer_schema_stops_every_command(refused: Refused, dsn: str, command:
     assert told.endswith("upgrade assistd.")
 
 
-def test_a_newer_schema_is_not_migrated(refused: Refused, dsn: str) -> None:
-    query(dsn, "INSERT INTO schema_migrations (version, name) VALUES (9999, 'from_the_future')")
-    assert "upgrade assistd" in refused("migrate", database_url=dsn)
-
-
-@pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list", "keys create x"])
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list"])
 def test_an_older_schema_stops_every_command(refused: Refused, postgres: str, command: str) -> None:
     """An empty database is the oldest there is; nothing is made in it before it is asked for."""
     with new_database(postgres, EMPTY) as empty:
@@ -173,8 +167,6 @@ def test_the_schema_of_another_program_stops_the_start(refused: Refused, dsn: st
 
 
 def test_migrations_that_run_at_once_take_turns(tmp_path: Path, postgres: str) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     with new_database(postgres, EMPTY) as empty, ThreadPoolExecutor(3) as pool:
         done = list(pool.map(lambda _: assistd(tmp_path, "migrate", database_url=empty), range(3)))
         assert [d.returncode for d in done] == [0, 0, 0], [d.stderr for d in done]
