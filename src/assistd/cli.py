@@ -117,7 +117,10 @@ async def _revoke_key(config: Settings, arguments: argparse.Namespace) -> int:
         if await keys.revoke(conn, arguments.id):
             print(f"{arguments.id} is revoked.")
             return 0
-    print(f"assistd: there is no valid key {arguments.id}.", file=sys.stderr)
+    if arguments.id.startswith("sk-"):  # the key itself, which no log or terminal should repeat
+        print("assistd: that is a key, not a key's id. `assistd keys list` shows the ids.", file=sys.stderr)
+    else:
+        print(f"assistd: there is no valid key {arguments.id}.", file=sys.stderr)
     return 1
 
 

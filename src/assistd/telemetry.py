@@ -43,3 +43,6 @@ def configure(level: str, format: str) -> None:
     root.handlers = [handler]
     root.setLevel(max(_LEVELS[level], logging.WARNING) if level != "debug" else logging.INFO)
     logging.getLogger("assistd").setLevel(_LEVELS[level])
+    if level != "debug":
+        # That the database is away is told by those who miss it, in a line; asyncpg adds a stack trace a second.
+        logging.getLogger("asyncpg").setLevel(logging.ERROR)

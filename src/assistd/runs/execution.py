@@ -1,8 +1,9 @@
 """One claim of one run: carries out what the machine decides.
 
-The loop is: ask `machine.next_command`, do it, look again. Everything written
-goes through `_commit`, under the lease of the claim; what is committed is then
-published to the run's followers, never the other way round.
+The loop is: ask `machine.next_command`, do it, look again. Every change of
+state goes through `_commit`, under the lease of the claim, and is published to
+the run's followers only when it is committed. Deltas announce no change: they
+are published at once and logged soon after.
 
 Three things may interrupt: the run is cancelled, it expires, or the lease is
 lost. The first two stop the upstream call and let the machine decide about what

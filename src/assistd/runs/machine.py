@@ -2,10 +2,11 @@
 
 A run moves through its statuses only along the arrows of `TRANSITIONS`; nothing
 leaves a terminal one. What happens next is decided by `next_command` from the
-run's transcript alone, that is from what is committed in the database. So a
-worker that takes a run over after a crash decides exactly as the one before it
-would have, and everything here can be tested without a database, a model or a
-clock: nothing in this file does I/O.
+run's transcript and the time. The transcript is what is committed and, within
+the worker that made it, the outcome of the turn just made. So a worker that
+takes a run over after a crash decides exactly as the one before it would have,
+and everything here can be tested without a database, a model or a clock:
+nothing in this file does I/O.
 
 A turn is one completion of the model. It leaves steps behind: a
 `message_creation` step where the model spoke, a `tool_calls` step where it asked
@@ -151,7 +152,10 @@ class AwaitToolOutputs(msgspec.Struct, frozen=True):
 
 
 class CloseStep(msgspec.Struct, frozen=True):
-    """All outputs of an open step are there: it is complete."""
+    """All outputs of an open step are there: it is complete.
+
+    Outputs that a client submits complete their step as they come, so no committed transcript leads here yet.
+    """
 
     step_id: str
 
