@@ -31,7 +31,8 @@ WITH held AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS held (kind, key, attempt)
 ), beat AS (
     UPDATE jobs SET due = now() + $4::interval FROM held
-    WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt
+    -- A job that was given back, or that awaits a client, waits for its own time and not for ours.
+    WHERE jobs.kind = held.kind AND jobs.key = held.key AND jobs.attempt = held.attempt AND jobs.worker IS NOT NULL
 )
 SELECT held.kind, held.key, held.attempt FROM held JOIN jobs USING (kind, key) WHERE jobs.attempt <> held.attempt
 

@@ -101,8 +101,11 @@ DELETE FROM steps USING run WHERE steps.id = :discarded_step_id::text AND steps.
 DELETE FROM messages USING run WHERE messages.id = :discarded_message_id::text AND messages.run_id = run.id
 
 -- name: told
+-- A row that is there already was written by an `append` whose answer got lost: what it has comes first in this one.
 INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
 SELECT id, :lease, :first_number::bigint, :last_number::bigint, :frames::text FROM run
+ON CONFLICT (run_id, lease, first_number) DO UPDATE
+SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
 
 -- name: unlocked_thread
 UPDATE threads SET active_run_id = NULL FROM run WHERE threads.id = run.thread_id
