@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -45,21 +46,88 @@ def test_another_file_can_be_named(folder: Path) -> None:
         load({"ASSISTD_CONFIG": "none.toml"})
 
 
+def test_every_setting_can_come_from_either_source(folder: Path) -> None:
+    """By its own name in the file, by the prefixed one in the environment; both are read as their type."""
+    samples: dict[type, tuple[str, Any]] = {str: ("debug", "debug"), int: ("700", 700), Path: ("/x", Path("/x"))}
+    fitting = {
+        "log_format": ("json", "json"),
+        "database_url": ("postgres://x", "postgres://x"),
+        "event_retention_seconds": ("7000", 7000),
+    }
+    kinds = get_type_hints(Settings)
+    for setting in fields(Settings):
+        text, value = fitting.get(setting.name, samples[kinds[setting.name]])
+        assert getattr(load({f"ASSISTD_{setting.name.upper()}": text}), setting.name) == value
+        for name in (setting.name, f"ASSISTD_{setting.name.upper()}"):
+            (folder / "assistd.toml").write_text(f"{name} = {text if isinstance(value, int) else repr(text)}\n")
+            assert getattr(load({}), setting.name) == value
+            default = load({f"ASSISTD_{setting.name.upper()}": ""})
+            assert getattr(default, setting.name) == value  # an empty variable is none
+        (folder / "assistd.toml").unlink()
+
+
+def test_the_data_folder_may_be_below_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert load({"ASSISTD_DATA_DIR": "~/data"}).data_dir == Path("/home/ada/data")
+    with pytest.raises(SettingsError, match="ASSISTD_DATA_DIR"):
+        load({"ASSISTD_DATA_DIR": "~nobody-of-this-name/data"})
+
+
 @pytest.mark.parametrize(
-    "environ",
+    ("environ", "told"),
     [
-        {"ASSISTD_PORT": "eighty"},
-        {"ASSISTD_PORT": "65536"},
-        {"ASSISTD_LEASE_SECONDS": "0"},
-        {"ASSISTD_RUN_EXPIRES_SECONDS": "-1"},
-        {"ASSISTD_LOG_LEVEL": "loud"},
-        {"ASSISTD_LOG_FORMAT": "xml"},
+        ({"ASSISTD_PORT": "eighty"}, "ASSISTD_PORT is 'eighty'; it must be a whole number."),
+        ({"ASSISTD_PORT": "80.5"}, "ASSISTD_PORT is '80.5'; it must be a whole number."),
+        ({"ASSISTD_PORT": "65536"}, "ASSISTD_PORT is 65536; it must be between 0 and 65535."),
+        ({"ASSISTD_PORT": "-1"}, "ASSISTD_PORT is -1; it must be between 0 and 65535."),
+        ({"ASSISTD_HOST": " "}, "ASSISTD_HOST is empty; it must be an address, for example 127.0.0.1."),
+        ({"ASSISTD_DATABASE_POOL": "0"}, "ASSISTD_DATABASE_POOL is 0; it must be between 1 and 1000."),
+        ({"ASSISTD_LEASE_SECONDS": "0"}, "ASSISTD_LEASE_SECONDS is 0; it must be between 1 and 86400."),
+        ({"ASSISTD_LEASE_SECONDS": "9" * 30}, f"ASSISTD_LEASE_SECONDS is {'9' * 30}; it must be between 1 and 86400."),
+        (
+            {"ASSISTD_RUN_EXPIRES_SECONDS": "-1"},
+            "ASSISTD_RUN_EXPIRES_SECONDS is -1; it must be between 1 and 1000000000.",
+        ),
+        ({"ASSISTD_RUN_CONCURRENCY": "0"}, "ASSISTD_RUN_CONCURRENCY is 0; it must be between 1 and 1000000."),
+        ({"ASSISTD_MAX_BODY_BYTES": "0"}, "ASSISTD_MAX_BODY_BYTES is 0; it must be between 1 and 1000000000."),
+        (
+            {"ASSISTD_MODEL_CONTEXT_LENGTH": "-1"},
+            "ASSISTD_MODEL_CONTEXT_LENGTH is -1; it must be between 0 and 1000000000.",
+        ),
+        (
+            {"ASSISTD_EVENT_RETENTION_SECONDS": "599"},
+            "ASSISTD_EVENT_RETENTION_SECONDS is 599; it must be at least ASSISTD_RUN_EXPIRES_SECONDS, which is 600.",
+        ),
+        ({"ASSISTD_LOG_LEVEL": "loud"}, "ASSISTD_LOG_LEVEL is 'loud'; it must be debug, info, warning or error."),
+        ({"ASSISTD_LOG_FORMAT": "xml"}, "ASSISTD_LOG_FORMAT is 'xml'; it must be auto, text or json."),
+        (
+            {"ASSISTD_DATABASE_URL": "mysql://me:secret@host/db"},
+            "ASSISTD_DATABASE_URL must look like postgresql://user:password@host:5432/database.",
+        ),
     ],
 )
-def test_what_cannot_be_is_told_by_name(environ: dict[str, str]) -> None:
-    (name,) = environ
-    with pytest.raises(SettingsError, match=name):
+def test_what_cannot_be_is_told_by_name(environ: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
         load(environ)
+    assert str(refusal.value) == told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("port = true", "ASSISTD_PORT is True; it must be a whole number."),
+        ("port = 80.0", "ASSISTD_PORT is 80.0; it must be a whole number."),
+        ("port = [8000]", "ASSISTD_PORT is [8000]; it must be a whole number."),
+        ("host = 5", "ASSISTD_HOST is 5; it must be a text."),
+        ("model_api_key = { secret = 1 }", "ASSISTD_MODEL_API_KEY is {'secret': 1}; it must be a text."),
+        ("data_dir = 1", "ASSISTD_DATA_DIR is 1; it must be the path of a folder."),
+    ],
+)
+def test_the_types_of_the_file_count(folder: Path, line: str, told: str) -> None:
+    (folder / "assistd.toml").write_text(line)
+    with pytest.raises(SettingsError) as refusal:
+        load({})
+    assert str(refusal.value) == told
 
 
 def test_what_the_file_sets_and_nobody_knows_is_told(folder: Path) -> None:

@@ -128,7 +128,7 @@ def _check(settings: Settings) -> Settings:
             raise SettingsError(
                 f"{PREFIX}{name.upper()} is {getattr(settings, name)}; it must be between {least} and {most}."
             )
-    if not settings.host:  # to the system, no address means every address
+    if not settings.host.strip():  # to the system, no address means every address
         raise SettingsError(f"{PREFIX}HOST is empty; it must be an address, for example 127.0.0.1.")
     if settings.database_url and not _is_database_url(settings.database_url):
         # The value is not shown: it may hold a password.

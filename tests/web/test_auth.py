@@ -1,0 +1,190 @@
+"""Who may come in, as one process remembers it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import asyncpg
+import pytest
+
+from assistd.db.pool import Database
+from assistd.errors import APIError
+from assistd.web import auth, keys
+from assistd.web.auth import StoredKeys
+
+
+class Watched:
+    """A database that counts how often it is asked, and can be made to answer late."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.asked = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    def acquire(self) -> Any:
+        self.asked += 1
+        return _Late(self._database.acquire(), self.answering)
+
+
+class _Late:
+    """A connection whose last answer arrives only when it may."""
+
+    def __init__(self, acquired: Any, answering: asyncio.Event) -> None:
+        self._acquired, self._answering = acquired, answering
+
+    async def __aenter__(self) -> Any:
+        return await self._acquired.__aenter__()
+
+    async def __aexit__(self, *fault: Any) -> None:
+        await self._acquired.__aexit__(*fault)
+        await self._answering.wait()
+
+
+@pytest.fixture
+def watched(database: Database) -> Watched:
+    return Watched(database)
+
+
+@pytest.fixture
+def keyring(watched: Watched) -> StoredKeys:
+    return StoredKeys(watched)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time as the keyring sees it."""
+    now = [1000.0]
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now[0])
+    return now
+
+
+async def create(database: Database, project: str = "default") -> str:
+    async with database.transaction() as conn:
+        return await keys.create(conn, "test", project)
+
+
+async def revoke_all(database: Database) -> None:
+    async with database.acquire() as conn:
+        for key in await keys.list_all(conn):
+            assert await keys.revoke(conn, key.id)
+
+
+async def refusal(keyring: StoredKeys, key: str | None) -> APIError:
+    with pytest.raises(APIError) as refused:
+        await keyring.project_of(key)
+    assert refused.value.status == 401
+    return refused.value
+
+
+async def test_without_any_key_any_key_opens_the_default_project(keyring: StoredKeys) -> None:
+    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT
+    assert (await refusal(keyring, None)).code is None
+
+
+async def test_a_key_opens_its_project_and_no_other_key_does(keyring: StoredKeys, database: Database) -> None:
+    ours, theirs = await create(database, "ours"), await create(database, "theirs")
+    projects = {await keyring.project_of(ours), await keyring.project_of(theirs)}
+    assert len(projects) == 2
+    assert keys.DEFAULT_PROJECT not in projects
+    for wrong in (
+        "sk-anything",
+        ours[:-1],
+        ours + "x",
+        ours.swapcase(),
+        " " + ours,
+        "",
+        "é",
+        hashlib.sha256(ours.encode()).hexdigest(),
+    ):
+        assert (await refusal(keyring, wrong)).code == "invalid_api_key"
+
+
+async def test_a_key_of_a_project_that_is_there_already(keyring: StoredKeys, database: Database) -> None:
+    first, second, default = [await create(database, name) for name in ("ours", "ours", "default")]
+    assert await keyring.project_of(first) == await keyring.project_of(second)
+    assert await keyring.project_of(default) == keys.DEFAULT_PROJECT
+
+
+async def test_a_key_is_looked_up_once_in_a_while(
+    keyring: StoredKeys, watched: Watched, database: Database, clock: list[float]
+) -> None:
+    key = await create(database)
+    for _ in range(3):
+        await keyring.project_of(key)
+    assert watched.asked == 1
+    clock[0] += 9.9
+    await keyring.project_of(key)
+    assert watched.asked == 1
+    clock[0] += 0.2
+    await keyring.project_of(key)
+    assert watched.asked == 2
+
+
+async def test_a_wrong_key_is_not_remembered(keyring: StoredKeys, watched: Watched, database: Database) -> None:
+    """It may become a right one; and nobody can fill the memory with wrong ones."""
+    await create(database)
+    for _ in range(2):
+        await refusal(keyring, "sk-wrong")
+    assert watched.asked == 2
+
+
+async def test_news_of_keys_is_heeded_at_once(keyring: StoredKeys, database: Database, clock: list[float]) -> None:
+    """The clock stands still, so nothing is looked up again by itself."""
+    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT
+    key = await create(database)
+    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT  # the news has not come yet
+    keyring.forget()
+    await refusal(keyring, "sk-anything")
+    assert await keyring.project_of(key) == keys.DEFAULT_PROJECT
+    await revoke_all(database)
+    keyring.forget()
+    await refusal(keyring, key)
+    await refusal(keyring, "sk-anything")  # a door once closed stays closed
+
+
+async def test_an_answer_from_before_the_news_is_not_remembered(
+    keyring: StoredKeys, watched: Watched, database: Database, clock: list[float]
+) -> None:
+    """The key was valid when it was looked up, and void by the time the answer came."""
+    key = await create(database)
+    watched.answering.clear()
+    asking = asyncio.create_task(keyring.project_of(key))
+    while watched.asked == 0:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while not await _looked_up(database):
+            await asyncio.sleep(0.01)
+    await revoke_all(database)
+    keyring.forget()
+    watched.answering.set()
+    assert await asking == keys.DEFAULT_PROJECT  # this request came in time
+    await refusal(keyring, key)  # the next one did not
+
+
+async def _looked_up(database: Database) -> bool:
+    """Whether every connection is idle again, so that the look-up has been answered."""
+    async with database.acquire() as conn:
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
+        return bool(await conn.fetchval(busy) == 1)
+
+
+async def test_the_memory_has_an_end(
+    keyring: StoredKeys, watched: Watched, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind an open door every made-up key is remembered; what matters is that not all of them are."""
+    monkeypatch.setattr(auth, "_REMEMBERED", 5)
+    for n in range(50):
+        assert await keyring.project_of(f"sk-{n}") == keys.DEFAULT_PROJECT
+    assert len(keyring._known) <= 5
+    assert watched.asked == 50
+
+
+async def test_the_same_key_is_never_made_twice(database: Database) -> None:
+    made = [await create(database) for _ in range(20)]
+    assert len(set(made)) == 20
+    async with database.acquire() as conn:
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await conn.execute(keys.SQL["add_key"], "key_x", keys.DEFAULT_PROJECT, "x", keys.digest(made[0]), "h")

@@ -1,0 +1,147 @@
+"""A request as a handler sees it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from assistd.errors import APIError
+from assistd.threads.wire import CreateThread
+from assistd.web.request import NOUNS, PREFIXES, Request, check_id, decode
+from assistd.web.tools import FunctionObject
+from assistd.web.wire import Page
+
+
+def request(query: str = "", body: bytes = b"") -> Request:
+    return Request("req_1", "proj_1", {}, query, {}, body)
+
+
+# --- ids
+
+
+@pytest.mark.parametrize("param", PREFIXES)
+def test_ids_of_the_right_kind_pass(param: str) -> None:
+    prefix = PREFIXES[param]
+    for id in (f"{prefix}_abc", f"{prefix}_" + "x" * 100, f"{prefix}_a-b_c", prefix):
+        assert check_id(param, id) == id
+
+
+@pytest.mark.parametrize("param", PREFIXES)
+@pytest.mark.parametrize("id", ["", "undefined", "file-1", "\0", "\ud800", " {prefix}_1"])
+def test_ids_of_the_wrong_kind_are_named(param: str, id: str) -> None:
+    prefix = PREFIXES[param]
+    id = id.format(prefix=prefix)
+    with pytest.raises(APIError) as refusal:
+        check_id(param, id)
+    assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, param, "invalid_value")
+    assert refusal.value.message == f"Invalid '{param}': '{id}'. Expected an ID that begins with '{prefix}'."
+
+
+@pytest.mark.parametrize("param", PREFIXES)
+@pytest.mark.parametrize("rest", ["\0", "\n", "a b", "é", "\ud800", "x" * 129, "a/b", "a.b", "%"])
+def test_what_no_id_can_be_is_not_there(param: str, rest: str) -> None:
+    """So that nothing of it reaches the database."""
+    id = f"{PREFIXES[param]}_{rest}"
+    with pytest.raises(APIError) as refusal:
+        check_id(param, id)
+    assert (refusal.value.status, refusal.value.code) == (404, None)
+    assert refusal.value.message == f"No {NOUNS[param]} found with id '{id}'."
+
+
+# --- the query
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", Page()),
+        ("limit=&order=&after=&before=", Page()),
+        ("limit=7&order=asc&after=a&before=b", Page(7, "asc", "a", "b")),
+        ("limit=1", Page(limit=1)),
+        ("limit=100", Page(limit=100)),
+        ("limit=5&limit=6&order=asc&order=desc", Page(limit=6)),
+        ("after=a%2Fb%20c", Page(after="a/b c")),
+        ("unknown=1&limit", Page()),
+    ],
+)
+def test_the_parameters_of_a_list(query: str, page: Page) -> None:
+    assert request(query).page() == page
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("limit=0", "limit", "integer_below_min_value"),
+        ("limit=101", "limit", "integer_above_max_value"),
+        (f"limit={'9' * 100}", "limit", "integer_above_max_value"),
+        (f"limit=-{'9' * 100}", "limit", "integer_below_min_value"),
+        (f"limit={'9' * 101}", "limit", "invalid_type"),
+        ("limit=%D9%A3", "limit", "invalid_type"),  # an Arabic 3, which Python's int takes
+        ("limit=1_0", "limit", "invalid_type"),
+        ("limit=5%0A", "limit", "invalid_type"),
+        ("order=Asc", "order", "invalid_value"),
+    ],
+)
+def test_parameters_that_cannot_be(query: str, param: str, code: str) -> None:
+    with pytest.raises(APIError) as refusal:
+        request(query).page()
+    assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, param, code)
+
+
+@pytest.mark.parametrize("name", ["include[]", "include%5B%5D", "include[0]", "include"])
+def test_lists_in_a_query_come_in_several_spellings(name: str) -> None:
+    assert request(f"{name}=a&{name}=b").query() == {"include": ["a", "b"]}
+
+
+# --- the body
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def parameters(value: Any) -> bytes:
+    return json.dumps({"name": "f", "parameters": {"x": value}}).encode()
+
+
+def test_a_body_may_be_empty() -> None:
+    assert request(body=b"").body(CreateThread) == CreateThread()
+
+
+def test_nesting_is_limited_wherever_anything_may_stand() -> None:
+    assert decode(parameters(nested(197)), FunctionObject).parameters is not None
+    for levels in (199, 400, 900, 990, 1100, 50_000):
+        body = parameters(None).replace(b"null", b"[" * levels + b"1" + b"]" * levels)
+        with pytest.raises(APIError, match="nested too deeply") as refusal:
+            decode(body, FunctionObject)
+        assert refusal.value.status == 400
+
+
+def test_many_brackets_side_by_side_are_no_nesting() -> None:
+    value = [[{"a": [n]}] for n in range(5000)]
+    assert decode(parameters(value), FunctionObject).parameters == {"x": value}
+
+
+@pytest.mark.parametrize("value", ["\0", ["a", {"b": "\0"}], {"\0": 1}, {"a": {"b\0": None}}])
+def test_the_character_that_cannot_be_kept_is_found_anywhere(value: Any) -> None:
+    with pytest.raises(APIError, match=r"U\+0000"):
+        decode(parameters(value), FunctionObject)
+
+
+def test_what_only_looks_like_it_is_no_fault() -> None:
+    """An escaped backslash before `u0000`."""
+    assert decode(parameters("\\u0000"), FunctionObject).parameters == {"x": "\\u0000"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b'{"name": "\xff"}', b'{"name": 5, "x": "\xff"}', b'{"name": "\\ud800"}']
+)
+def test_what_is_no_json_is_told(body: bytes) -> None:
+    with pytest.raises(APIError, match=r"^We could not parse the JSON body of your request: ") as refusal:
+        decode(body, FunctionObject)
+    assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, None, None)
