@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 
 COMMANDS = ("serve", "worker", "migrate", "keys", "models", "doctor")
 TRUST_SECONDS = 10  # how long a server remembers a key that nobody tells it about
+PENDING = "pending: 0001 initial\npending: 0002 files_and_vector_stores\n"
 TABLES = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -77,10 +78,10 @@ def test_version(tmp_path: Path) -> None:
 def test_an_empty_database_is_migrated_on_demand(tmp_path: Path, postgres: str) -> None:
     with new_database(postgres, EMPTY) as dsn:
         pending = assistd(tmp_path, "migrate", "--dry-run", database_url=dsn)
-        assert (pending.returncode, pending.stdout) == (0, "pending: 0001 initial\n")
+        assert (pending.returncode, pending.stdout) == (0, PENDING)
         assert query(dsn, TABLES)[0]["n"] == 0
         done = assistd(tmp_path, "migrate", database_url=dsn)
-        assert (done.returncode, done.stdout) == (0, "pending: 0001 initial\nThe schema is up to date.\n")
+        assert (done.returncode, done.stdout) == (0, PENDING + "The schema is up to date.\n")
         again = assistd(tmp_path, "migrate", database_url=dsn)
         assert (again.returncode, again.stdout) == (0, "The schema is up to date.\n")
         with serve(tmp_path, database_url=dsn) as server:
@@ -170,7 +171,7 @@ def test_doctor_where_all_is_well(tmp_path: Path, dsn: str) -> None:
     found = dict(re.findall(r"^ok     ([a-z ]+): (.+)$", done.stdout, re.MULTILINE))
     assert list(found) == ["program", "data folder", "database", "door", "port", "models"]
     assert found["program"].startswith(f"assistd {package.__version__} on Python 3.")
-    assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0001", found["database"])
+    assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0002", found["database"])
     assert found["door"] == "no API key exists: any key is let in, from this machine only"
     assert found["models"] == "the scripted model"
     assert done.stdout.endswith("\nEverything is in order.\n")

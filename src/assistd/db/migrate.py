@@ -17,7 +17,7 @@ import asyncpg
 from .pool import Connection
 
 OLDEST_SERVER = 15
-OLDEST_PGVECTOR = (0, 5)
+OLDEST_PGVECTOR = (0, 8)
 
 _LOCK = 7_236_111_948  # any number, the same in every version of assistd
 _NO_LIMIT = 86_400.0  # seconds; building an index may take long
