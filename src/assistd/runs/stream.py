@@ -60,8 +60,9 @@ class Subscription:
         if not self._batches and not self._nudged:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        self._nudged = False
         batches, self._batches = self._batches, []
+        if not batches:
+            self._nudged = False  # one that came together with events holds: what it tells of may be behind them
         return batches
 
 
