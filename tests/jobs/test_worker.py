@@ -159,12 +159,12 @@ async def test_a_full_worker_leaves_new_jobs_to_others(database: Database) -> No
 
     await add(database, "a", "b", "c")
     async with working(make(database, handle, capacity=2)) as worker:
-        assert {await begun.get(), await begun.get()} == {"a", "b"}
+        first = {await begun.get(), await begun.get()}
         assert worker.claim(KIND) is None
         async with database.transaction() as conn:
             assert await worker.enqueue(conn, KIND, "d") is None
         release.set()
-        assert {await begun.get(), await begun.get()} == {"c", "d"}
+        assert first | {await begun.get(), await begun.get()} == {"a", "b", "c", "d"}
     assert await left(database) == []
 
 
@@ -193,6 +193,34 @@ async def test_stopping_gives_back_at_once_what_is_not_done(database: Database) 
     async with working(make(database, handle)):
         await begun.wait()
     assert await left(database) == [("a", 1, None, True)]
+
+
+async def test_what_is_being_claimed_when_it_stops_is_given_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    claimed, go_on = asyncio.Event(), asyncio.Event()
+    take = store.take
+
+    async def slow_take(*args: Any) -> list[Job]:
+        found = await take(*args)
+        claimed.set()
+        await go_on.wait()
+        return found
+
+    async def handle(job: Job) -> None:
+        begun.append(job.key)
+
+    monkeypatch.setattr(store, "take", slow_take)
+    await add(database, "a")
+    async with working(make(database, handle)) as worker:
+        await claimed.wait()
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        go_on.set()
+        await stopping
+        assert await left(database) == [("a", 1, None, True)]
+    assert begun == []
 
 
 async def test_heartbeats_keep_a_job_and_a_lost_one_is_interrupted(database: Database) -> None:

@@ -12,6 +12,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,7 @@ Handler = Callable[[Job], Coroutine[Any, Any, None]]
 # with a connection, and a dead worker's jobs announce nothing.
 _IDLE_SECONDS = 5.0
 _CLAIM_BATCH = 50
+_CLAIM_SECONDS = 5.0
 
 
 class Worker:
@@ -44,6 +46,7 @@ class Worker:
         self._tasks: dict[Job, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._stopping = False
+        self._claiming = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -51,7 +54,8 @@ class Worker:
         try:
             while not self._stopping:
                 self._woken.clear()
-                pause = await self._claim()
+                async with self._claiming:
+                    pause = await self._claim()
                 if pause > 0:
                     await _wait(self._woken, pause)
         finally:
@@ -89,6 +93,9 @@ class Worker:
         """Stop claiming, interrupt what runs, and give it back to the queue."""
         self._stopping = True
         self._woken.set()
+        with suppress(TimeoutError):  # what is being claimed is given back too; a database that hangs is not waited for
+            async with asyncio.timeout(_CLAIM_SECONDS), self._claiming:
+                pass
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -111,6 +118,9 @@ class Worker:
         except Exception as fault:
             log.warning("queue out of reach", error=str(fault))
             return 1.0
+        if self._stopping:  # since the claim began: these must not wait for their lease to run out
+            await asyncio.gather(*(self._give_back(job, timedelta()) for job in claimed))
+            return 0.0
         for job in claimed:
             self.start(job)
         if claimed:
