@@ -11,10 +11,11 @@ import ipaddress
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -28,9 +29,14 @@ from assistd.db import migrate
 from assistd.db.embedded import embedded_postgres
 from assistd.db.listener import Listener
 from assistd.db.pool import Connection, Database, open_pool
+from assistd.files import routes as files
+from assistd.files import uploads
+from assistd.files.blobs import Blobs, open_blobs
+from assistd.files.sweeper import keep_sweeping
 from assistd.jobs import store as jobs
 from assistd.jobs.worker import Worker
 from assistd.llm.constrained import ConstrainedModel
+from assistd.llm.embedding import Embedders
 from assistd.llm.protocol import Model
 from assistd.llm.routing import Route as ModelRoute
 from assistd.llm.routing import Routing, load_routes, single_route
@@ -38,12 +44,21 @@ from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
 from assistd.runs import retention, store
 from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
-from assistd.runs.execution import ModelFinder
+from assistd.runs.execution import ModelFinder, Parts
 from assistd.runs.executor import Executor
+from assistd.runs.file_search import FileSearch
+from assistd.runs.pictures import Pictures
 from assistd.runs.routes import Runs
 from assistd.runs.stream import Streams
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
+from assistd.vector_stores import routes as vector_stores
+from assistd.vector_stores import search_route
+from assistd.vector_stores.expiry import keep_expiring
+from assistd.vector_stores.files import INGEST
+from assistd.vector_stores.ingest import Ingest
+from assistd.vector_stores.reader import Reader
+from assistd.vector_stores.search import Searcher, drop_index
 from assistd.web import endpoint, keys
 from assistd.web.auth import StoredKeys
 from assistd.web.endpoint import Door
@@ -60,10 +75,10 @@ class StartRefused(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """A running node: its HTTP application and its worker."""
+    """A running node: its HTTP application and its workers, of runs and of files."""
 
     http: ASGIApp
-    worker: Worker
+    workers: Sequence[Worker]
     streams: Streams
     event_log: EventLog
 
@@ -176,20 +191,32 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         upstream = await stack.enter_async_context(open_upstream())
         event_log = EventLog(db)
         streams = Streams(event_log)
-        executor = Executor(db, streams, model_finder(routing, upstream))
-        worker = Worker(
-            db,
-            {store.JOB: executor.handle},
-            capacity=settings.run_concurrency,
-            lease=timedelta(seconds=settings.lease_seconds),
-        )
+        blobs = blob_store(settings)
+        embedders = Embedders(routing, upstream, settings.embedding_model)
+        searcher = Searcher(db, embedders)
+        parts = Parts(model_finder(routing, upstream), FileSearch(db, searcher), Pictures(db, blobs))
+        executor = Executor(db, streams, parts)
+        lease = timedelta(seconds=settings.lease_seconds)
+        worker = Worker(db, {store.JOB: executor.handle}, capacity=settings.run_concurrency, lease=lease)
+        # Reading files has a worker of its own, so that neither kind of work waits for room behind the other.
+        readers = settings.ingest_concurrency or os.cpu_count() or 1
+        reader = await stack.enter_async_context(Reader(readers))
+        ingest = Ingest(db, blobs, reader, embedders)
+        ingesting = Worker(db, {INGEST: ingest.handle}, capacity=readers, lease=lease)
         keyring = StoredKeys(db)
-        await _listen(listener, worker, executor, streams, keyring)
+        workers = (worker, ingesting)
+        await _listen(listener, workers, executor, streams, keyring)
+        new_stores = embedders.default
+        forget_store = partial(drop_index, db)
         paths = [
-            *Runs(db, worker, executor, streams, settings.run_expires_seconds).paths(),
-            *threads.paths(db),
-            *assistants.paths(db),
+            *Runs(db, worker, executor, streams, settings.run_expires_seconds, new_stores).paths(),
+            *threads.paths(db, new_stores),
+            *assistants.paths(db, new_stores),
             *Models(routing, upstream).paths(),
+            *files.paths(db, blobs),
+            *uploads.paths(db, blobs),
+            *vector_stores.paths(db, new_stores, forget_store),
+            *search_route.paths(db, searcher),
         ]
         # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
         paths.sort(key=lambda path: path.template != "/threads/runs")
@@ -198,27 +225,43 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
             event_log.run(),
             streams.run(),
             worker.run(),
+            ingesting.run(),
             retention.keep_pruning(db, settings.event_retention_seconds),
+            keep_sweeping(db, blobs),
+            keep_expiring(db, forget_store),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(task))
         try:
-            yield Node(http, worker, streams, event_log)
+            yield Node(http, workers, streams, event_log)
         finally:
-            await worker.stop()
+            await asyncio.gather(*(each.stop() for each in workers))
             streams.close()
             await event_log.flush()
 
 
+def blob_store(settings: Settings) -> Blobs:
+    """The store of files. Nothing is sent to it yet. Raises StartRefused for a URL that names none."""
+    try:
+        return open_blobs(settings.blob_url, settings.data_dir)
+    except ValueError as fault:
+        raise StartRefused(f"The store of files ({PREFIX}BLOB_URL): {fault}") from fault
+
+
 async def _listen(
-    listener: Listener, worker: Worker, executor: Executor, streams: Streams, keyring: StoredKeys
+    listener: Listener, workers: Sequence[Worker], executor: Executor, streams: Streams, keyring: StoredKeys
 ) -> None:
     """Connect what other processes say with those whom it concerns."""
-    await listener.listen(jobs.CHANNEL, lambda _: worker.wake())
+
+    def wake() -> None:
+        for worker in workers:
+            worker.wake()
+
+    await listener.listen(jobs.CHANNEL, lambda _: wake())
     await listener.listen(store.CANCEL_CHANNEL, executor.interrupt)
     await listener.listen(EVENTS_CHANNEL, streams.nudge)
     await listener.listen(FOLLOW_CHANNEL, streams.log.asked_for)
     await listener.listen(keys.CHANNEL, lambda _: keyring.forget())
-    for catch_up in (worker.wake, executor.interrupt_all, streams.nudge_all, keyring.forget):
+    for catch_up in (wake, executor.interrupt_all, streams.nudge_all, keyring.forget):
         listener.on_reconnect(catch_up)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import aiohttp
 
 from assistd import __version__, app
 from assistd.db import migrate
+from assistd.files.blobs import BlobsUnavailable, new_key
 from assistd.llm.routing import Route, Routing, load_routes, single_route
 from assistd.server import PortTaken, reserve
 from assistd.settings import Settings
@@ -36,6 +37,8 @@ async def examine(settings: Settings) -> int:
         "door": _door,
         "port": _port,
         "models": _models,
+        "files": _files,
+        "embeddings": _embeddings,
     }
     amiss = 0
     for name, check in checks.items():
@@ -108,6 +111,42 @@ async def _models(settings: Settings) -> str:
     else:
         return _local_model(settings)
     return "; ".join(await asyncio.gather(*(_reach(route) for route in routing)))
+
+
+async def _files(settings: Settings) -> str:
+    """Write a blob, read it and delete it: rights differ for each."""
+    blobs, key = app.blob_store(settings), new_key()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"assistd"
+
+    where = settings.blob_url or str(settings.data_dir / "blobs")
+    try:
+        await blobs.write(key, chunks())
+        found = b"".join([chunk async for chunk in blobs.read([key])])
+        await blobs.delete([key])
+    except BlobsUnavailable as fault:
+        raise Amiss(f"{where} cannot be used: {fault.reason}. Mend it or set ASSISTD_BLOB_URL.") from fault
+    if found != b"assistd":
+        raise Amiss(f"{where} does not give back what was written to it")
+    return where
+
+
+async def _embeddings(settings: Settings) -> str:
+    name = settings.embedding_model
+    if not name:
+        return "static vectors, computed here"
+    if settings.models_file:
+        route = Routing(load_routes(Path(settings.models_file), os.environ)).find(name)
+        if route is None:
+            raise Amiss(f"no route answers for {name}, the model of ASSISTD_EMBEDDING_MODEL")
+        return f"{name}, at {route.host}"
+    if not settings.model_base_url:
+        raise Amiss(
+            f"ASSISTD_EMBEDDING_MODEL is {name}, and the local model makes no embeddings; set ASSISTD_MODEL_BASE_URL "
+            "or ASSISTD_MODELS_FILE to a server that does, or unset it"
+        )
+    return f"{name}, at ASSISTD_MODEL_BASE_URL"
 
 
 def _local_model(settings: Settings) -> str:

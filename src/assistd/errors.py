@@ -2,7 +2,8 @@
 
 Every refusal is an `APIError`; the door (`web`) turns it into the envelope
 `{"error": {"message", "type", "param", "code"}}`. Texts and codes are those of
-the original service, because client code compares them.
+the original service, because client code compares them. What the files' endpoints
+refuse has a sibling, `"detail": {"message", "code"}`, as it had there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class APIError(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: dict[str, str] | None = None,
+        detail: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -30,6 +32,7 @@ class APIError(Exception):
         self.param = param
         self.code = code
         self.headers = headers or {}
+        self.detail = detail
 
 
 # --- 404: things that are not there, or belong to another project
@@ -51,6 +54,10 @@ def wrong_method(method: str, path: str, allowed: Sequence[str]) -> APIError:
         code="method_not_supported",
         headers={"allow": ", ".join(sorted(allowed))},
     )
+
+
+def no_such_file(id: str) -> APIError:
+    return APIError(f"No such File object: {id}", status=404, param="id", detail=True)
 
 
 def no_such_model(name: str) -> APIError:
@@ -111,6 +118,94 @@ def broken_json(detail: str) -> APIError:
 
 def body_too_large(limit: int) -> APIError:
     return APIError(f"The request body is too large: at most {limit} bytes are accepted.", status=413)
+
+
+def gone() -> APIError:
+    """For the log: nobody is there to read it."""
+    return APIError("The client closed the connection before its request was complete.")
+
+
+def body_too_slow() -> APIError:
+    return APIError("The request body did not arrive in time.", status=408)
+
+
+# --- 400 and 413: files and uploads
+
+
+def missing(param: str) -> APIError:
+    return APIError(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
+
+
+def unknown_param(param: str) -> APIError:
+    return APIError(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
+
+
+def broken_form(detail: str) -> APIError:
+    return APIError(f"We could not parse the multipart form of your request: {detail}")
+
+
+def no_form() -> APIError:
+    return APIError("Invalid content type. Expected a body of type 'multipart/form-data'.", code="invalid_content_type")
+
+
+def wrong_filename(param: str, reason: str) -> APIError:
+    return APIError(f"Invalid '{param}': {reason}", param=param, code="invalid_value")
+
+
+def wrong_purpose(value: str, purposes: Sequence[str]) -> APIError:
+    return APIError(f"'{value}' is not one of {list(purposes)} - 'purpose'", param="purpose", detail=True)
+
+
+def not_downloadable(purpose: str) -> APIError:
+    return APIError(f"Not allowed to download files of purpose: {purpose}", detail=True)
+
+
+def file_is_empty(param: str) -> APIError:
+    return APIError("File is empty.", param=param, detail=True)
+
+
+def file_too_large(param: str, limit: int) -> APIError:
+    return APIError(f"The file is too large: at most {limit} bytes are accepted.", status=413, param=param, detail=True)
+
+
+def files_not_found(ids: Sequence[str]) -> APIError:
+    """For a request that names files: some are not there. Which field named them is not said, as it was not there."""
+    return APIError(f"The following files were not found: {', '.join(ids)}", param="file_ids")
+
+
+def takes_no_parts(status: str) -> APIError:
+    return APIError(f"Cannot add parts to upload with status '{status}'.")
+
+
+def cannot_complete_upload(status: str) -> APIError:
+    return APIError(f"Cannot complete upload with status '{status}'.")
+
+
+def cannot_cancel_upload(status: str) -> APIError:
+    return APIError(f"Cannot cancel upload with status '{status}'.")
+
+
+def parts_too_large(limit: int) -> APIError:
+    return APIError(f"The parts of this upload are too large: at most {limit} bytes are accepted in total.")
+
+
+def unknown_parts(upload_id: str, ids: Sequence[str]) -> APIError:
+    named = ", ".join(f"'{id}'" for id in ids)
+    return APIError(f"Invalid 'part_ids': no part {named} in upload '{upload_id}'.", param="part_ids")
+
+
+def part_named_twice(id: str) -> APIError:
+    return APIError(f"Invalid 'part_ids': '{id}' is named more than once.", param="part_ids", code="invalid_value")
+
+
+def wrong_total(expected: int, got: int) -> APIError:
+    return APIError(
+        f"The parts have {got} bytes in total, but the upload was created for {expected} bytes.", param="part_ids"
+    )
+
+
+def wrong_md5(expected: str, got: str) -> APIError:
+    return APIError(f"The content has the md5 checksum '{got}', expected was '{expected}'.", param="md5")
 
 
 # --- 400: the state of a thread or run does not allow it

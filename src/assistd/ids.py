@@ -1,7 +1,7 @@
-"""Identifiers: a prefix that names the kind of object, then 24 base62 characters.
+"""Identifiers: a prefix that names the kind of object, then 24 base62 characters (22 of a file).
 
 Form and length are those of the original service (`asst_`, `thread_`, `msg_`,
-`run_`, `step_`, `call_`), so that code which checks them goes on working.
+`run_`, `step_`, `call_`, `file-`), so that code which checks them goes on working.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ _SPACE = 62**_LENGTH
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 
 
-def new(prefix: str) -> str:
-    """Make a fresh random id, for example `new("run_")`."""
+def new(prefix: str, length: int = _LENGTH) -> str:
+    """Make a fresh random id, for example `new("run_")`. `length`: characters after the prefix, at most 24."""
     number = int.from_bytes(os.urandom(18), "big") % _SPACE
     digits = []
-    for _ in range(_LENGTH):
+    for _ in range(length):
         number, digit = divmod(number, 62)
         digits.append(_ALPHABET[digit])
     return prefix + "".join(digits)
+
+
+def new_file() -> str:
+    """Make a fresh random id of a file, which alone has a hyphen and 22 characters."""
+    return new("file-", 22)
 
 
 def request_id() -> str:

@@ -47,9 +47,9 @@ async def work(settings: Settings) -> int:
             dsn = await stack.enter_async_context(app.open_database(settings))
             routing = await stack.enter_async_context(app.open_routing(settings))
             node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
-            log.info("worker ready", name=node.worker.name)
+            log.info("worker ready", name=node.workers[0].name)
             await stop.wait()
-            log.info("stopping", runs_handed_back=node.worker.busy)
+            log.info("stopping", handed_back=sum(worker.busy for worker in node.workers))
     return 0
 
 
@@ -121,8 +121,8 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
             await _answering(settings.host, port)
             _announce(asked, port)
         await stop.wait()
-        log.info("stopping", runs_handed_back=node.worker.busy)
-        await node.worker.stop()
+        log.info("stopping", handed_back=sum(worker.busy for worker in node.workers))
+        await asyncio.gather(*(worker.stop() for worker in node.workers))
         node.streams.close()
         await http.stop(_GRACE_SECONDS)
 
@@ -133,7 +133,14 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
 async def _supervise(settings: Settings, count: int, asked: str, dsn: str, routing: Routing, stop: Stop) -> None:
     """Keep `count` processes running until told to stop. `asked` is the host as the user named it."""
     # What was found out here, and what may stand in no other place than our command line.
-    shared = {"DATABASE_URL": dsn, "HOST": settings.host, "PORT": settings.port, "LOG_LEVEL": settings.log_level}
+    shared = {
+        "DATABASE_URL": dsn,
+        "HOST": settings.host,
+        "PORT": settings.port,
+        "LOG_LEVEL": settings.log_level,
+        # The cores are theirs together.
+        "INGEST_CONCURRENCY": settings.ingest_concurrency or max(1, (os.cpu_count() or 1) // count),
+    }
     environ = {**os.environ, **{PREFIX + name: str(value) for name, value in shared.items()}}
     with app.routes_for_children(settings, routing) as models:
         environ.update(models)

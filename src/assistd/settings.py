@@ -30,6 +30,7 @@ _RANGES = {
     "event_retention_seconds": (1, 1_000_000_000),
     "lease_seconds": (1, 86_400),
     "max_body_bytes": (1, 1_000_000_000),
+    "ingest_concurrency": (0, 1000),
 }
 
 
@@ -50,7 +51,7 @@ class Settings:
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.")
     data_dir: Path = _setting(
         _DATA_DIR,
-        "Folder for the embedded PostgreSQL and fetched models.",
+        "Folder for the embedded PostgreSQL, uploaded files and fetched models.",
         shown="the user's data folder: `~/.local/share/assistd` on Linux",
     )
     database_url: str = _setting("", "PostgreSQL 15+ with pgvector. Empty: an own one under DATA_DIR.")
@@ -64,6 +65,15 @@ class Settings:
     )
     models_file: str = _setting("", "TOML file of model routes; replaces MODEL_BASE_URL.")
     local_model: str = _setting("", "Pulled model that serve runs. Empty: the one pulled last, else SmolLM2-135M.")
+    blob_url: str = _setting(
+        "", "Object store for uploaded files, such as `s3://bucket/prefix`. Empty: the folder `blobs` under DATA_DIR."
+    )
+    embedding_model: str = _setting(
+        "", "Model that new vector stores embed with, by a route's `/embeddings`. Empty: static vectors, no server."
+    )
+    ingest_concurrency: int = _setting(
+        0, "Files that one process reads for vector stores at the same time. 0: a core each."
+    )
     run_expires_seconds: int = _setting(600, "Life of a run from its creation, waiting for outputs included.")
     run_concurrency: int = _setting(1000, "Runs that one process executes at the same time.")
     event_retention_seconds: int = _setting(

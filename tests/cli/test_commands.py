@@ -169,11 +169,14 @@ def test_doctor_where_all_is_well(tmp_path: Path, dsn: str) -> None:
     done = assistd(tmp_path, "doctor", database_url=dsn, model_base_url="scripted:", port=0)
     assert (done.returncode, done.stderr) == (0, "")
     found = dict(re.findall(r"^ok     ([a-z ]+): (.+)$", done.stdout, re.MULTILINE))
-    assert list(found) == ["program", "data folder", "database", "door", "port", "models"]
+    assert list(found) == ["program", "data folder", "database", "door", "port", "models", "files", "embeddings"]
     assert found["program"].startswith(f"assistd {package.__version__} on Python 3.")
     assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0002", found["database"])
     assert found["door"] == "no API key exists: any key is let in, from this machine only"
     assert found["models"] == "the scripted model"
+    assert found["files"] == str(tmp_path / "data" / "blobs")
+    assert [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == []
+    assert found["embeddings"] == "static vectors, computed here"
     assert done.stdout.endswith("\nEverything is in order.\n")
 
 
@@ -189,7 +192,7 @@ def test_doctor_beside_a_running_server(tmp_path: Path, dsn: str) -> None:
     # That server, as the model of another, wants a key.
     assert f"AMISS  models: {address}, the route for *, refuses the key (status 401)\n" in done.stdout
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.endswith("\n1 of 6 checks found something.\n")
+    assert done.stdout.endswith("\n1 of 8 checks found something.\n")
 
 
 def test_doctor_where_everything_is_amiss(tmp_path: Path) -> None:
@@ -201,14 +204,28 @@ def test_doctor_where_everything_is_amiss(tmp_path: Path) -> None:
         data_dir="/dev/null/x",
         models_file="/nope.toml",
         host="192.0.2.1",
+        embedding_model="none",
     )
     assert (done.returncode, done.stderr) == (1, "")
     found = dict(re.findall(r"^AMISS  ([a-z ]+): (.+)$", done.stdout, re.MULTILINE))
-    assert list(found) == ["data folder", "database", "door", "port", "models"]
+    assert list(found) == ["data folder", "database", "door", "port", "models", "files", "embeddings"]
     assert "ASSISTD_DATA_DIR" in found["data folder"]
     assert "ASSISTD_HOST" in found["port"]
     assert "/nope.toml" in found["models"]
-    assert done.stdout.endswith("\n5 of 6 checks found something.\n")
+    assert "/dev/null/x/blobs" in found["files"]
+    assert "/nope.toml" in found["embeddings"]
+    assert done.stdout.endswith("\n7 of 8 checks found something.\n")
+
+
+def test_doctor_where_new_vector_stores_could_not_embed(tmp_path: Path, dsn: str) -> None:
+    route = tmp_path / "models.toml"
+    route.write_text('[[routes]]\nnames = ["gpt-*"]\nbase_url = "http://127.0.0.1:9/v1"\n')
+    settings = {"database_url": dsn, "port": 0, "embedding_model": "text-embedding-3-small"}
+    for models, word in (({"models_file": str(route)}, "no route answers"), ({}, "ASSISTD_MODEL_BASE_URL")):
+        done = assistd(tmp_path, "doctor", **settings, **models)
+        assert re.search(rf"^AMISS  embeddings: .*{word}", done.stdout, re.MULTILINE), done.stdout
+    bucket = assistd(tmp_path, "doctor", **settings, blob_url="ftp://x")
+    assert re.search(r"^AMISS  files: .*ASSISTD_BLOB_URL.*ftp://x", bucket.stdout, re.MULTILINE)
 
 
 def test_doctor_where_the_door_and_the_schema_are_amiss(tmp_path: Path, dsn: str, postgres: str) -> None:

@@ -29,6 +29,9 @@ Relaxation = Callable[[Schemas], None]
 # Ours, not OpenAI's: follows or replays the stream of a run.
 EXTENSIONS = {("GET", "/threads/{thread_id}/runs/{run_id}/events"): "text/event-stream"}
 
+# The endpoints whose errors have a sibling `detail` where the service's had.
+DETAILED = ("/files", "/uploads")
+
 
 # --- where the recorded wire beats the schema
 
@@ -74,6 +77,15 @@ def _object_parts(schema: Any) -> Iterator[Any]:
     yield from (part for part in (schema, *schema.get("anyOf", ())) if "properties" in part)
 
 
+def _quoted(schemas: Schemas) -> None:
+    citation = schemas["MessageContentTextAnnotationsFileCitationObject"]["properties"]["file_citation"]
+    citation["properties"]["quote"] = {"type": "string"}
+
+
+def _evaluated(schemas: Schemas) -> None:
+    schemas["OpenAIFile"]["properties"]["purpose"]["enum"].append("evals")
+
+
 _TEXT_OR_NULL = {"type": ["string", "null"]}
 _RESOURCES = {"$ref": "#/components/schemas/ThreadObject/properties/tool_resources/anyOf/0"}
 
@@ -101,10 +113,20 @@ RELAXATIONS: tuple[Relaxation, ...] = (
     _extra("RunStepDetailsToolCallsFileSearchResultObject", "attributes", {"type": "object"}),
     # A run of an assistant without instructions has null there.
     _nullable("RunObject", "instructions"),
+    # A vector store without a name or a policy likewise.
+    _nullable("VectorStoreObject", "name"),
+    _nullable("VectorStoreObject", "expires_after"),
+    # Both stand in every recorded file.
+    _nullable("OpenAIFile", "expires_at"),
+    _nullable("OpenAIFile", "status_details"),
+    # A purpose that requests may name, and the object is not said to have.
+    _evaluated,
+    # Ours: the words that a citation rests on. v1 had them, and the deltas of v2 still have their place.
+    _quoted,
     # Of an empty page. That they are null of no other page is checked apart.
     *(
         _nullable(f"List{noun}Response", key)
-        for noun in ("Assistants", "Messages", "Runs", "RunSteps")
+        for noun in ("Assistants", "Messages", "Runs", "RunSteps", "VectorStores", "VectorStoreFiles", "Files")
         for key in ("first_id", "last_id")
     ),
     # SDKs ask for vectors as base64 text, which the schema offers in the request only.
@@ -174,6 +196,8 @@ class Contract:
             body = json.loads(exchange.body)
             yield from self._answers.faults(schemas["application/json"], body)
             yield from _page_faults(body)
+        elif kind == "application/octet-stream":
+            yield from _download_faults(exchange, schemas.get("application/json"))
         elif kind in ("text/event-stream; charset=utf-8", "text/event-stream"):
             yield from self._stream_faults(exchange, schemas.get("text/event-stream"))
         else:
@@ -189,9 +213,13 @@ class Contract:
         if kind != "application/json":
             yield f"an error of type {kind!r}"
         body = json.loads(exchange.body)
-        if list(body) != ["error"]:
+        # What the files' endpoints refuse may be said twice: clients of theirs read either.
+        twice = exchange.path.removeprefix("/v1").startswith(DETAILED) and "detail" in body
+        if list(body) != (["error", "detail"] if twice else ["error"]):
             yield f"an error's envelope has the keys {list(body)}"
             return
+        if twice and body["detail"] != {key: body["error"].get(key) for key in ("message", "code")}:
+            yield f"an error's detail says something else: {body['detail']}"
         yield from self._answers.faults({"$ref": "#/components/schemas/Error"}, body["error"])
 
     def _stream_faults(self, exchange: Exchange, chunk: Any) -> Iterator[str]:
@@ -306,6 +334,17 @@ def _header_faults(exchange: Exchange) -> Iterator[str]:
         # Clients slow down for these; the service sent neither on these paths.
         if name.startswith("x-ratelimit-") or name == "openai-poll-after-ms":
             yield f"header {name}"
+
+
+def _download_faults(exchange: Exchange, schema: Any) -> Iterator[str]:
+    """A file's content: the schema calls it a string, the service sent the bytes."""
+    if schema != {"type": "string"}:
+        yield "bytes where the contract has none"
+    length, place = (exchange.headers.get(f"content-{name}", "") for name in ("length", "disposition"))
+    if exchange.complete and length != str(len(exchange.body)):
+        yield f"a length of {length!r} of {len(exchange.body)} bytes"
+    if not re.fullmatch(r'attachment; filename="[ -~]+"; filename\*=UTF-8' "[!-~]+", place):
+        yield f"header content-disposition is {place!r}"
 
 
 def _page_faults(body: Any) -> Iterator[str]:

@@ -90,8 +90,79 @@ def walk_assistants(client: openai.OpenAI) -> None:
         assert assistants.delete(id).deleted
 
 
+def walk_files(client: openai.OpenAI) -> None:
+    made = client.files.create(file=("cat.png", b"\x89PNG"), purpose="vision")
+    assert (made.filename, made.bytes, made.purpose, made.status) == ("cat.png", 4, "vision", "processed")
+    assert client.files.retrieve(made.id) == made
+    assert client.files.wait_for_processing(made.id) == made
+    assert client.files.content(made.id).read() == b"\x89PNG"
+    assert made.id in [file.id for file in client.files.list(purpose="vision")]
+    assert client.files.delete(made.id).deleted
+    assert isinstance(_refusal(lambda: client.files.retrieve(made.id)), openai.NotFoundError)
+    upload = client.uploads.create(filename="a.txt", purpose="assistants", bytes=6, mime_type="text/plain")
+    parts = [client.uploads.parts.create(upload.id, data=data).id for data in (b"abc", b"def")]
+    done = client.uploads.complete(upload.id, part_ids=parts)
+    assert (done.status, done.file and done.file.bytes) == ("completed", 6)
+    upload = client.uploads.create(filename="a.txt", purpose="assistants", bytes=6, mime_type="text/plain")
+    assert client.uploads.cancel(upload.id).status == "cancelled"
+
+
+def walk_vector_stores(client: openai.OpenAI) -> None:
+    stores = client.beta.vector_stores
+    ids = [_uploaded(client, f"{name}.txt", f"This is about {name}.") for name in ("cats", "bread")]
+    made = stores.create(name="A", file_ids=ids[:1], metadata={"a": "1"})
+    assert (made.name, made.file_counts.total, made.metadata) == ("A", 1, {"a": "1"})
+    assert stores.update(made.id, name="B").name == "B"
+    assert made.id in [store.id for store in stores.list(limit=5).data]
+    second = stores.files.create_and_poll(ids[1], vector_store_id=made.id, poll_interval_ms=POLL)
+    assert (second.status, second.id) == ("completed", ids[1]), second
+    third = stores.files.upload_and_poll(vector_store_id=made.id, file=("sea.md", b"The sea."), poll_interval_ms=POLL)
+    assert third.status == "completed", third
+    # This SDK asks on until a page is empty.
+    listed = [file.id for file in stores.files.list(made.id, order="asc", limit=1)]
+    assert listed == [*ids, third.id], listed
+    assert stores.files.retrieve(third.id, vector_store_id=made.id) == third
+    assert stores.files.delete(third.id, vector_store_id=made.id).deleted
+    batches = stores.file_batches
+    batch = batches.create_and_poll(made.id, file_ids=ids, poll_interval_ms=POLL)
+    assert (batch.status, batch.file_counts.completed) == ("completed", 2), batch
+    assert [f.id for f in batches.list_files(batch.id, vector_store_id=made.id, order="asc", limit=1)] == ids
+    assert batches.cancel(batch.id, vector_store_id=made.id) == batch
+    files = [("a.txt", b"One."), ("b.txt", b"Two.")]
+    batch = batches.upload_and_poll(made.id, files=files, file_ids=ids[:1], poll_interval_ms=POLL)
+    assert (batch.status, batch.file_counts.total) == ("completed", 3), batch
+    assert batches.retrieve(batch.id, vector_store_id=made.id) == batch
+    assert stores.retrieve(made.id).status == "completed"
+    assert stores.delete(made.id).deleted
+
+
+def walk_file_search(client: openai.OpenAI) -> None:
+    assistant = client.beta.assistants.create(model="scripted", tools=[{"type": "file_search"}])
+    file_id = _uploaded(client, "sky.txt", "The sky is blue.")
+    asked: Any = {
+        "role": "user",
+        "content": '/call file_search {"query": "sky"}\n/say Blue【0:0†sky.txt】.',
+        "attachments": [{"file_id": file_id, "tools": [{"type": "file_search"}]}],
+    }
+    diary = Diary()
+    thread = client.beta.threads.create(messages=[asked])
+    with client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id, event_handler=diary) as stream:
+        (message,) = stream.get_final_messages()
+        run = stream.get_final_run()
+    assert run.status == "completed", run.last_error
+    text = message.content[0].text
+    assert text.value == "Blue【0:0†sky.txt】."
+    (annotation,) = text.annotations
+    assert (annotation.start_index, annotation.end_index, annotation.file_citation.file_id) == (4, 17, file_id)
+    (listed,) = client.beta.threads.messages.list(thread.id, run_id=run.id).data
+    assert listed.content[0].text.annotations[0].text == annotation.text
+    named = [name for name in diary.called if name.startswith("tool_call")]
+    assert (named[0], named[-1]) == ("tool_call_created", "tool_call_done"), named
+
+
 def walk_threads_and_messages(client: openai.OpenAI) -> None:
     threads = client.beta.threads
+    file_id = _uploaded(client, "a.csv", "a,b")
     thread = threads.create(messages=[{"role": "user", "content": "one"}], metadata={"a": "1"})
     assert threads.retrieve(thread.id).metadata == {"a": "1"}
     assert threads.update(thread.id, metadata={"b": "2"}).metadata == {"b": "2"}
@@ -102,7 +173,7 @@ def walk_threads_and_messages(client: openai.OpenAI) -> None:
             {"type": "text", "text": "two"},
             {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         ],
-        attachments=[{"file_id": "file-a", "tools": [{"type": "code_interpreter"}]}],
+        attachments=[{"file_id": file_id, "tools": [{"type": "code_interpreter"}]}],
     )
     assert [part.type for part in made.content] == ["text", "image_url"]
     assert threads.messages.retrieve(made.id, thread_id=thread.id) == made
@@ -219,6 +290,10 @@ async def walk_asynchronously(url: str) -> None:
         assert listed == ["assistant", "user"]
 
 
+def _uploaded(client: openai.OpenAI, name: str, text: str) -> str:
+    return client.files.create(file=(name, text.encode()), purpose="assistants").id
+
+
 def _refusal(call: Callable[[], object]) -> openai.APIStatusError:
     try:
         call()
@@ -233,7 +308,17 @@ def _outputs(run: Any) -> Any:
     return [{"tool_call_id": call.id, "output": str(20 + number)} for number, call in enumerate(calls)]
 
 
-WALKS = (walk_assistants, walk_threads_and_messages, walk_runs, walk_streams, walk_models, walk_errors)
+WALKS = (
+    walk_assistants,
+    walk_files,
+    walk_vector_stores,
+    walk_threads_and_messages,
+    walk_runs,
+    walk_streams,
+    walk_file_search,
+    walk_models,
+    walk_errors,
+)
 
 
 def main() -> None:

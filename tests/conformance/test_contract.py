@@ -17,11 +17,16 @@ from tests.conformance.contract import EXTENSIONS, STREAM_RELAXATIONS, Contract,
 from tests.conformance.shapes import LATER
 from tests.conformance.sse import recorded
 from tests.conformance.talk import PARIS, WEATHER, script
+from tests.conformance.vector_store_walk import walk_vector_stores
 from tests.conformance.wiretap import Exchange, Wiretap
 from tests.support.http import Api
 from tests.support.talk import until, user
+from tests.support.waiting import eventually
 
-ROOMS = ("/assistants", "/threads", "/models", "/chat/completions", "/embeddings")
+ROOMS = (
+    *("/assistants", "/threads", "/models", "/chat/completions", "/embeddings"),
+    *("/files", "/uploads", "/vector_stores"),
+)
 # A model of a route cannot be deleted: this one has no other answer than a refusal.
 REFUSED = {("DELETE", "/models/{model}")}
 STREAMS = ("v2-text", "v2-file_search", "v2-code_interpreter", "v2-function-1-create_thread_and_run")
@@ -106,6 +111,8 @@ RUNS = ("GET", "/v1/threads/thread_*/runs")
 STREAM = ("POST", "/v1/threads/runs")
 CHUNKS = ("POST", "/v1/chat/completions")
 STEP = ("GET", "/v1/threads/thread_*/runs/run_*/steps/step_*")
+DOWNLOAD = ("GET", "/v1/files/file-*/content")
+FILES = ("GET", "/v1/files")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,12 @@ STEP = ("GET", "/v1/threads/thread_*/runs/run_*/steps/step_*")
         (RUN, _header("x-ratelimit-limit-requests", "1")),
         (STEP, _edited(lambda step: step.pop("expired_at"))),
         (STEP, _edited(lambda step: step["step_details"].update(type="message_creation"))),
+        (DOWNLOAD, _replaced(b"png", b"")),
+        (DOWNLOAD, _header("content-length", None)),
+        (DOWNLOAD, _header("content-disposition", "inline")),
+        (DOWNLOAD, _header("content-disposition", "attachment; filename=a.png")),
+        (FILES, _header("content-type", "application/octet-stream")),
+        (FILES, _edited(lambda page: page["data"][0].update(purpose="other"))),
         (RUNS, _edited(lambda page: page.update(first_id=None))),
         (RUNS, _edited(lambda page: page["data"].append(page["data"][0]))),
         (RUNS, _edited(lambda page: page.pop("has_more"))),
@@ -153,6 +166,18 @@ def test_the_judge_notices_errors_out_of_shape(exchanges: list[Exchange], contra
         refusal = copy.deepcopy(refusal)
         refusal.body = json.dumps(body).encode()
         assert contract.faults(refusal) != []
+
+
+def test_the_judge_notices_details_out_of_place(exchanges: list[Exchange], contract: Contract) -> None:
+    refusal = next(exchange for exchange in exchanges if b'"detail"' in exchange.body)
+    assert contract.faults(refusal) == []
+    other = copy.deepcopy(refusal)
+    other.target = "/v1/assistants/asst_1"
+    assert contract.faults(other) != []
+    for detail in ({}, {"message": "no", "code": None}, None):
+        other = copy.deepcopy(refusal)
+        other.body = json.dumps(json.loads(refusal.body) | {"detail": detail}).encode()
+        assert contract.faults(other) != []
 
 
 def test_the_judge_notices_an_answer_that_is_no_http(contract: Contract) -> None:
@@ -190,14 +215,46 @@ def walk_everything(api: Api) -> None:
         assert api.post("/chat/completions", question | more).status == 200
     for more in ({}, {"encoding_format": "base64"}):
         assert api.post("/embeddings", {"model": "any", "input": "hello", "dimensions": 4} | more).status == 200
+    text = _walk_files(api)
+    _walk_uploads(api)
+    walk_vector_stores(api, text)
     assistant = _walk_assistants(api)
-    thread = _walk_threads(api)
+    thread = _walk_threads(api, text)
+    _walk_a_search(api, text)
     _walk_runs(api, assistant, thread)
     assert api.delete(f"/assistants/{assistant}").ok
     assert api.delete(f"/threads/{thread}").ok
     for method, path in (("GET", f"/assistants/{assistant}"), ("GET", "/nothing"), ("PUT", "/threads")):
         assert api(method, path).status >= 400
     assert Api(f"http://{api.address[0]}:{api.address[1]}/v1", key=None).get("/models").status == 401
+
+
+def _walk_files(api: Api) -> str:
+    """Call every operation on files, and return the id of a text."""
+    assert api.get("/files?purpose=fine-tune").ok["data"] == []
+    text: str = api.upload(b"The sky is blue.", "sky.txt").ok["id"]
+    picture = api.upload(b"\x89png", "sky.png", purpose="vision").ok["id"]
+    other = api.upload(b"{}", "sky.jsonl", purpose="evals").ok["id"]
+    assert api.get("/files?limit=1").ok["data"][0]["id"] == other
+    assert api.get("/files?purpose=vision").ok["data"][0]["id"] == picture
+    assert api.get(f"/files/{text}").ok
+    assert api.get(f"/files/{picture}/content").status == 200
+    assert api.get(f"/files/{text}/content").status == 400
+    assert api.delete(f"/files/{other}").ok
+    assert api.get(f"/files/{other}").status == 404
+    assert api.upload(b"x", purpose="nothing").status == 400
+    assert api.post("/files", {}).status == 400
+    return text
+
+
+def _walk_uploads(api: Api) -> None:
+    new = {"filename": "a.txt", "purpose": "assistants", "bytes": 6, "mime_type": "text/plain"}
+    first, second = (f"/uploads/{api.post('/uploads', new).ok['id']}" for _ in range(2))
+    parts = [api.upload(part, path=f"{first}/parts", name="data").ok["id"] for part in (b"abc", b"def")]
+    assert api.post(f"{first}/complete", {"part_ids": parts[:1]}).status == 400
+    assert api.post(f"{first}/complete", {"part_ids": parts}).ok["file"]
+    assert api.post(f"{first}/cancel").status == 400
+    assert api.post(f"{second}/cancel").ok
 
 
 def _walk_assistants(api: Api) -> str:
@@ -222,10 +279,12 @@ def _walk_assistants(api: Api) -> str:
     return assistant
 
 
-def _walk_threads(api: Api) -> str:
+def _walk_threads(api: Api, text: str) -> str:
+    store = api.post("/vector_stores").ok["id"]
+    picture = api.upload(b"\x89png", "a.png", purpose="vision").ok["id"]
     thread: str = api.post("/threads").ok["id"]
     assert api.get(f"/threads/{thread}").ok
-    resources = {"code_interpreter": {"file_ids": ["file-a"]}, "file_search": {"vector_store_ids": ["vs_a"]}}
+    resources = {"code_interpreter": {"file_ids": [text]}, "file_search": {"vector_store_ids": [store]}}
     assert api.post(f"/threads/{thread}", {"metadata": {"a": "1"}, "tool_resources": resources}).ok
     messages = f"/threads/{thread}/messages"
     for page in ("runs", "messages"):
@@ -233,15 +292,40 @@ def _walk_threads(api: Api) -> str:
     parts = [
         {"type": "text", "text": "look"},
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
-        {"type": "image_file", "image_file": {"file_id": "file-a"}},
+        {"type": "image_file", "image_file": {"file_id": picture}},
     ]
-    attachments = [{"file_id": "file-a", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}]
+    attachments = [{"file_id": text, "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}]
     made = api.post(messages, {"role": "user", "content": parts, "attachments": attachments}).ok
     assert api.get(f"{messages}/{made['id']}").ok
     assert api.post(f"{messages}/{made['id']}", {"metadata": {"a": "1"}}).ok
     assert len(api.get(messages).ok["data"]) == 1
     assert api.delete(f"{messages}/{made['id']}").ok
     return thread
+
+
+def _walk_a_search(api: Api, text: str) -> None:
+    """A run that searches and cites, whole and as a stream, its steps with and without the words that were found."""
+    new = {"model": "scripted", "tools": [{"type": "file_search"}]}
+    resources = {"file_search": {"vector_stores": [{"file_ids": [text]}]}}
+    assistant = api.post("/assistants", new | {"tool_resources": resources}).ok
+    (store,) = assistant["tool_resources"]["file_search"]["vector_store_ids"]
+    eventually(lambda: api.get(f"/vector_stores/{store}").ok["status"] == "completed")
+    asked = user(script('/call file_search {"query": "sky"}', "/say It is blue【0:0†sky.txt】."))
+    attached = asked | {"attachments": [{"file_id": text, "tools": [{"type": "file_search"}]}]}
+    content = "include[]=step_details.tool_calls[*].file_search.results[*].content"
+    body = {"assistant_id": assistant["id"], "thread": {"messages": [attached]}}
+    run = until(api, api.post("/threads/runs", body).ok, "completed")
+    thread = f"/threads/{run['thread_id']}"
+    steps = f"{thread}/runs/{run['id']}/steps"
+    (step,) = (step for step in api.get(f"{steps}?{content}").ok["data"] if step["type"] == "tool_calls")
+    (call,) = step["step_details"]["tool_calls"]
+    assert [part["text"] for part in call["file_search"]["results"][0]["content"]] == ["The sky is blue."]
+    assert api.get(f"{steps}/{step['id']}").ok
+    (part,) = api.get(f"{thread}/messages").ok["data"][0]["content"]
+    assert part["text"]["annotations"]
+    body = {"assistant_id": assistant["id"], "stream": True, "additional_messages": [asked]}
+    assert b"thread.run.completed" in api.post(f"{thread}/runs?{content}", body).body
+    assert api.delete(f"/vector_stores/{store}").ok
 
 
 def _walk_runs(api: Api, assistant: str, thread: str) -> None:

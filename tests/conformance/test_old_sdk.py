@@ -20,9 +20,12 @@ WALK = Path(__file__).with_name("old_sdk_walk.py")
 PARTS = [
     "openai 1.40.0",
     "walk_assistants",
+    "walk_files",
+    "walk_vector_stores",
     "walk_threads_and_messages",
     "walk_runs",
     "walk_streams",
+    "walk_file_search",
     "walk_models",
     "walk_errors",
     "walk_asynchronously",

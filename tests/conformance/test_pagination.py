@@ -38,11 +38,23 @@ def listed(client: openai.OpenAI, request: pytest.FixtureRequest) -> tuple[Calla
                 lambda **page: client.beta.threads.runs.steps.list(run.id, thread_id=run.thread_id, **page),
                 [item.id for item in made],
             )
+        case "store files" | "batch files":
+            ids = [uploaded(client, n) for n in range(COUNT)]
+            store = client.vector_stores.create(file_ids=ids if request.param == "store files" else [])
+            if request.param == "store files":
+                return lambda **page: client.vector_stores.files.list(store.id, **page), ids
+            batches = client.vector_stores.file_batches
+            batch = batches.create(store.id, file_ids=ids)
+            return lambda **page: batches.list_files(batch.id, vector_store_id=store.id, **page), ids
         case kind:
             raise AssertionError(kind)
 
 
-KINDS = pytest.mark.parametrize("listed", ["messages", "runs", "steps"], indirect=True)
+KINDS = pytest.mark.parametrize("listed", ["messages", "runs", "steps", "store files", "batch files"], indirect=True)
+
+
+def uploaded(client: openai.OpenAI, number: int) -> str:
+    return client.files.create(file=(f"{number}.txt", f"File {number}.".encode()), purpose="user_data").id
 
 
 @KINDS
@@ -89,6 +101,57 @@ def test_assistants_are_paged_through(client: openai.OpenAI) -> None:
     newest_first = client.beta.assistants.list(limit=7)
     assert [next(iter(newest_first)).id, newest_first.data[-1].id] == [ids[-1], ids[-7]]
     assert [assistant.id for _, assistant in zip(range(COUNT), newest_first, strict=False)] == ids[::-1]
+
+
+def test_vector_stores_are_paged_through(client: openai.OpenAI) -> None:
+    stores = client.vector_stores
+    start = stores.create().id
+    ids = [stores.create(name=str(n)).id for n in range(COUNT)]
+    assert [store.id for store in stores.list(order="asc", limit=7, after=start)] == ids
+    assert [store.id for store in stores.list(limit=7, before=start).data] == ids[6::-1]
+    assert [store.id for _, store in zip(range(COUNT), stores.list(limit=7), strict=False)] == ids[::-1]
+    assert len(stores.list().data) == 20
+
+
+def test_files_are_paged_through(client: openai.OpenAI) -> None:
+    start = client.files.create(file=b"x", purpose="user_data").id
+    ids = [uploaded(client, n) for n in range(COUNT)]
+    assert [file.id for file in client.files.list(order="asc", limit=7, after=start)] == ids
+    assert [file.id for file in client.files.list(order="asc", limit=7, after=start, purpose="user_data")] == ids
+    assert [file.id for file in client.files.list(order="asc", after=start, purpose="evals")] == []
+    # All of them, unless told otherwise: clients of the time asked for no second page.
+    everything = client.files.list()
+    assert ([file.id for file in everything.data[:COUNT]], everything.has_more) == (ids[::-1], False)
+
+
+def test_files_are_deleted_while_their_lists_are_paged_through(client: openai.OpenAI) -> None:
+    """The list of all, that of a store, and the list of stores; and each file is gone from the others."""
+    start = client.files.create(file=b"x", purpose="user_data").id
+    first_store = client.vector_stores.create().id
+    ids = [uploaded(client, n) for n in range(12)]
+    stores = [client.vector_stores.create(file_ids=ids).id for _ in range(3)]
+    removed = []
+    for in_store in client.vector_stores.files.list(stores[0], limit=5):
+        client.vector_stores.files.delete(in_store.id, vector_store_id=stores[0])
+        removed.append(in_store.id)
+    assert removed == ids[::-1]
+    for in_store in client.vector_stores.files.list(stores[1], limit=5, order="asc"):
+        client.files.delete(in_store.id)
+        removed.append(in_store.id)
+    assert removed == [*ids[::-1], *ids]
+    assert list(client.files.list(after=start, order="asc")) == []
+    deleted = []
+    for store in client.vector_stores.list(after=first_store, order="asc", limit=2):
+        assert store.file_counts.total == 0
+        client.vector_stores.delete(store.id)
+        deleted.append(store.id)
+    assert deleted == stores
+    more = [uploaded(client, n) for n in range(12)]
+    gone = []
+    for file in client.files.list(after=start, order="asc", limit=5):
+        client.files.delete(file.id)
+        gone.append(file.id)
+    assert gone == more
 
 
 def test_objects_are_deleted_while_their_list_is_paged_through(client: openai.OpenAI) -> None:

@@ -130,6 +130,8 @@ def test_a_message_is_kept_byte_for_byte(client: openai.OpenAI) -> None:
 
 def test_a_message_takes_parts_and_attachments(client: openai.OpenAI) -> None:
     thread = client.beta.threads.create()
+    text = client.files.create(file=("notes.txt", b"A note."), purpose="assistants").id
+    picture = client.files.create(file=("cat.png", b"\x89PNG"), purpose="vision").id
     made = client.beta.threads.messages.create(
         thread.id,
         role="user",
@@ -137,22 +139,48 @@ def test_a_message_takes_parts_and_attachments(client: openai.OpenAI) -> None:
             {"type": "text", "text": "What is this?"},
             {"type": "image_url", "image_url": {"url": IMAGE}},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
-            {"type": "image_file", "image_file": {"file_id": "file-abc", "detail": "high"}},
+            {"type": "image_file", "image_file": {"file_id": picture, "detail": "high"}},
         ],
-        attachments=[{"file_id": "file-abc", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}],
+        attachments=[{"file_id": text, "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}],
         metadata={"kind": "picture"},
     )
     assert [part.to_dict() for part in made.content] == [
         {"type": "text", "text": {"value": "What is this?", "annotations": []}},
         {"type": "image_url", "image_url": {"url": IMAGE, "detail": "auto"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
-        {"type": "image_file", "image_file": {"file_id": "file-abc", "detail": "high"}},
+        {"type": "image_file", "image_file": {"file_id": picture, "detail": "high"}},
     ]
     assert made.attachments is not None
     assert [attachment.to_dict() for attachment in made.attachments] == [
-        {"file_id": "file-abc", "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}
+        {"file_id": text, "tools": [{"type": "file_search"}, {"type": "code_interpreter"}]}
     ]
     assert made.metadata == {"kind": "picture"}
+    resources = client.beta.threads.retrieve(thread.id).tool_resources
+    assert resources is not None
+    assert resources.code_interpreter is not None
+    assert resources.code_interpreter.file_ids == [text]
+    assert resources.file_search is not None
+    (store_id,) = resources.file_search.vector_store_ids or []
+    assert [file.id for file in client.vector_stores.files.list(store_id)] == [text]
+
+
+def test_a_deleted_file_is_gone_from_lists_and_stores_and_stays_in_what_was_said(client: openai.OpenAI) -> None:
+    text = client.files.create(file=("notes.txt", b"A note."), purpose="assistants").id
+    tools: Any = [{"type": "code_interpreter"}, {"type": "file_search"}]
+    said: Any = {"role": "user", "content": "x", "attachments": [{"file_id": text, "tools": tools}]}
+    thread = client.beta.threads.create(messages=[said])
+    assistant = client.beta.assistants.create(
+        model="scripted", tools=tools, tool_resources={"code_interpreter": {"file_ids": [text]}}
+    )
+    assert client.files.delete(text).deleted
+    for holder in (client.beta.threads.retrieve(thread.id), client.beta.assistants.retrieve(assistant.id)):
+        assert holder.tool_resources is not None
+        assert holder.tool_resources.code_interpreter is not None
+        assert holder.tool_resources.code_interpreter.file_ids == []
+    store_id = client.beta.threads.retrieve(thread.id).to_dict()["tool_resources"]["file_search"]["vector_store_ids"][0]  # type: ignore[index]
+    assert list(client.vector_stores.files.list(store_id)) == []
+    (message,) = client.beta.threads.messages.list(thread.id).data
+    assert message.to_dict()["attachments"] == said["attachments"]
 
 
 def test_a_message_changes_its_metadata_only_and_is_deleted(client: openai.OpenAI) -> None:

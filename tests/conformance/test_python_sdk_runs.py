@@ -66,13 +66,14 @@ def test_create_and_run_poll_makes_its_thread(walk: Walk) -> None:
 
 
 def test_create_and_run_answers_at_once(walk: Walk) -> None:
+    file_id = walk.client.files.create(file=("a.csv", b"a,b"), purpose="assistants").id
     made = walk.client.beta.threads.create_and_run(
         assistant_id=walk.assistant.id,
         thread={"messages": [{"role": "user", "content": "hello"}]},
-        tool_resources={"code_interpreter": {"file_ids": ["file-a"]}},
+        tool_resources={"code_interpreter": {"file_ids": [file_id]}},
     )
     assert made.status == "queued"
-    assert made.to_dict()["tool_resources"] == {"code_interpreter": {"file_ids": ["file-a"]}}
+    assert made.to_dict()["tool_resources"] == {"code_interpreter": {"file_ids": [file_id]}}
     done = walk.client.beta.threads.runs.poll(made.id, thread_id=made.thread_id, poll_interval_ms=POLL)
     assert walk.answer(done) == "echo: hello"
 
@@ -261,11 +262,11 @@ def test_a_failed_run_says_why(walk: Walk) -> None:
 
 
 def test_a_tool_that_is_not_there_yet_fails_the_run(client: openai.OpenAI) -> None:
-    walk = Walk(client, tools=[{"type": "file_search"}])
-    run = walk.run(walk.thread("Search."), tool_choice={"type": "file_search"})
+    walk = Walk(client, tools=[{"type": "code_interpreter"}])
+    run = walk.run(walk.thread("Compute."), tool_choice={"type": "code_interpreter"})
     assert run.status == "failed"
     assert run.last_error is not None
-    assert "file_search" in run.last_error.message
+    assert "code_interpreter" in run.last_error.message
     (step,) = walk.steps(run) or (None,)
     assert step is None or step.status == "failed"
 

@@ -17,7 +17,7 @@ EVERYTHING = Window(10**9)
 
 async def shown(database: Database, thread: str, window: Window = EVERYTHING) -> list[Any]:
     async with database.acquire() as conn:
-        return await load(conn, thread, window)
+        return (await load(conn, thread, window)).messages
 
 
 def call(id: str) -> dict[str, Any]:
@@ -57,7 +57,7 @@ async def test_the_question_stands_whatever_the_run_has_made_of_it(rows: Rows, d
 
     async def roles(window: Window) -> list[Any]:
         async with database.acquire() as conn:
-            messages = await load(conn, thread, window, run)
+            messages = (await load(conn, thread, window, run)).messages
         return [m["content"] or m["tool_calls"][0]["id"] for m in messages if m["role"] != "tool"]
 
     # The run's own words do not take the place of the one message that is to be shown.
@@ -108,7 +108,7 @@ async def test_what_is_open_or_came_to_nothing_is_not_shown(rows: Rows, database
             [
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": "https://assistd.test/a.png", "detail": "auto"}},
-                {"type": "text", "text": "[image file file-1]"},
+                {"type": "image_file", "image_file": {"file_id": "file-1", "detail": "auto"}},
             ],
         ),
         (

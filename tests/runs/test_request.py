@@ -11,11 +11,12 @@ import pytest
 from assistd.llm.protocol import ChatRequest
 from assistd.runs.history import Window
 from assistd.runs.machine import CallModel
-from assistd.runs.request import compose, function_names, window, with_conversation
+from assistd.runs.request import compose, tool_set, window, with_conversation
 from assistd.runs.wire import Run
 
 LOOK_UP = {"type": "function", "function": {"name": "look_up", "parameters": {}, "strict": False}}
-SEARCH = {"type": "file_search", "file_search": {}}
+RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
+SEARCH = {"type": "file_search", "file_search": {"ranking_options": RANKING}}
 
 
 class Model:
@@ -116,8 +117,10 @@ def test_the_servers_tools_are_offered_as_functions() -> None:
 
 
 def test_only_the_clients_functions_are_the_clients() -> None:
-    assert function_names(run(tools=[LOOK_UP, {"type": "code_interpreter"}])) == {"look_up"}
-    assert function_names(run()) == frozenset()
+    tools = tool_set(run(tools=[LOOK_UP, {"type": "code_interpreter"}]))
+    assert (tools.functions, tools.file_search) == ({"look_up"}, None)
+    assert tool_set(run(tools=[SEARCH])).file_search == {"ranker": "default_2024_08_21", "score_threshold": 0.0}
+    assert tool_set(run()).functions == frozenset()
 
 
 def room(command: CallModel | None = None, **parts: Any) -> Window:

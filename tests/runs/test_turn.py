@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
+from assistd.runs.citations import Source, Sources
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.progress import Change
-from assistd.runs.turn import Scene, ToolUnavailable, Turn
-from assistd.runs.wire import LastError
+from assistd.runs.turn import Scene, ToolSet, ToolUnavailable, Turn
+from assistd.runs.wire import Exchange, FileSearchCall, LastError
 
 SCENE = Scene("run_1", "thread_1", "asst_1", 1600)
 NOW = 1000
+RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
 
 
 class Moved(Exception):
@@ -25,12 +27,15 @@ class Moved(Exception):
 class Stage:
     """A turn with a commit that is a list, and with followers that are another."""
 
-    def __init__(self, functions: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, functions: frozenset[str] = frozenset(), *, search: bool = False, sources: Sources | None = None
+    ) -> None:
         self.scribe = Scribe("run_1", 1, 0)
         self.changes: list[Change] = []
         self.told: list[tuple[str, Any]] = []  # events that go with a change, or were published
         self.refuse = False
-        self.turn = Turn(SCENE, self.scribe, lambda: NOW, self.commit, self.publish, functions)
+        tools = ToolSet(functions, RANKING if search else None)
+        self.turn = Turn(SCENE, self.scribe, lambda: NOW, self.commit, self.publish, tools, sources or {})
 
     async def commit(self, change: Change) -> None:
         batch = self.scribe.take()
@@ -193,6 +198,62 @@ async def test_a_tool_that_is_not_there(name: str) -> None:
     stage = Stage(frozenset({name}))  # a client may call its own function so
     await stage.feed(CallStart(0, "call_a", name))
     assert stage.turn.calls is not None
+
+
+async def test_a_search_is_told_once_and_what_it_looks_for_is_not() -> None:
+    stage = Stage(frozenset({"look_up"}), search=True)
+    await stage.feed(CallStart(0, "call_a", "file_search"), CallStart(1, "call_b", "look_up"))
+    await stage.feed(CallArguments(0, '{"query": '), CallArguments(1, "{}"), CallArguments(0, '"cake"}'))
+    calls = [data["delta"]["step_details"]["tool_calls"][0] for name, data in stage.told if name.endswith("delta")]
+    assert calls == [
+        {
+            "index": 0,
+            "id": "call_a",
+            "type": "file_search",
+            "file_search": {"ranking_options": RANKING, "results": []},
+        },
+        {
+            "index": 1,
+            "id": "call_b",
+            "type": "function",
+            "function": {"name": "look_up", "arguments": "", "output": None},
+        },
+        {"index": 1, "type": "function", "function": {"arguments": "{}"}},
+    ]
+    assert stage.turn.calls is not None
+    assert stage.turn.calls.exchanges() == [Exchange("call_a", "file_search", '{"query": "cake"}')]
+
+    stage.turn.calls.take_in([(FileSearchCall({"ranker": "x"}), Exchange("call_a", "file_search", "{}", 3))])
+    first, second = stage.turn.calls.named()
+    assert (first.file_search, second.type) == (FileSearchCall({"ranker": "x"}), "function")
+
+
+async def test_a_marker_and_its_annotation_come_in_the_same_delta() -> None:
+    stage = Stage(sources={(0, 0): Source("file-1", "a.txt", "The sky is blue.")})
+    for piece in ("The sky ", "is blue【0", ":0†a.", "txt】", ", and【1", ":0†a.txt】 so on【0:"):
+        await stage.feed(Text(piece))
+    await stage.feed(Finish("stop", Usage()))
+    deltas = [data["delta"]["content"][0]["text"] for name, data in stage.told if name.endswith("delta")]
+    cited = {
+        "type": "file_citation",
+        "text": "【0:0†a.txt】",
+        "start_index": 15,
+        "end_index": 26,
+        "file_citation": {"file_id": "file-1", "quote": "The sky is blue."},
+    }
+    assert deltas == [
+        {"value": "The sky ", "annotations": []},
+        {"value": "is blue"},
+        {"value": "【0:0†a.txt】", "annotations": [{"index": 0, **cited}]},
+        {"value": ", and"},
+        {"value": "【1:0†a.txt】 so on"},
+        {"value": "【0:"},
+    ]
+    stage.turn.close_message("completed")
+    stage.publish()
+    message = next(data for name, data in stage.told if name == "thread.message.completed")
+    (part,) = message["content"]
+    assert part["text"] == {"value": "The sky is blue【0:0†a.txt】, and【1:0†a.txt】 so on【0:", "annotations": [cited]}
 
 
 async def test_arguments_of_no_call_belong_to_nothing() -> None:

@@ -10,13 +10,14 @@ from assistd.web.request import Request
 from assistd.web.wire import Deleted, ListOf
 
 
-def paths(db: Database) -> list[Path]:
-    """Return the room's paths, served from this database."""
+def paths(db: Database, embedding_model: str) -> list[Path]:
+    """Return the room's paths, served from this database; `embedding_model` is that of new vector stores."""
 
     async def create(request: Request) -> Assistant:
         new = request.body(CreateAssistant)
-        async with db.acquire() as conn:
-            return await store.create(conn, request.project_id, new)
+        # Without resources it is one statement, which needs no transaction of its own.
+        async with db.transaction() if new.tool_resources else db.acquire() as conn:
+            return await store.create(conn, request.project_id, new, embedding_model)
 
     async def list_page(request: Request) -> ListOf[Assistant]:
         page = request.page()
@@ -30,7 +31,7 @@ def paths(db: Database) -> list[Path]:
     async def modify(request: Request) -> Assistant:
         change = request.body(ModifyAssistant)
         async with db.transaction() as conn:
-            return await store.modify(conn, request.project_id, request.path["assistant_id"], change)
+            return await store.modify(conn, request.project_id, request.path["assistant_id"], change, embedding_model)
 
     async def delete(request: Request) -> Deleted:
         async with db.acquire() as conn:

@@ -9,16 +9,21 @@ import msgspec
 from assistd import errors, ids
 from assistd.assistants.wire import Assistant, CreateAssistant, ModifyAssistant
 from assistd.db import sql
+from assistd.vector_stores.tool_resources import settle, with_defaults_for
 from assistd.web.paging import fetch_page
-from assistd.web.tools import normalize_format, normalize_resources, normalize_tools, with_defaults_for
+from assistd.web.tools import normalize_format, normalize_tools
 from assistd.web.wire import Deleted, ListOf, Page, page_of, to_json
 
 SQL = sql.load(__package__)
 
 
-async def create(conn: Any, project_id: str, new: CreateAssistant) -> Assistant:
-    """Add an assistant with the service's defaults filled in."""
+async def create(conn: Any, project_id: str, new: CreateAssistant, embedding_model: str) -> Assistant:
+    """Add an assistant with the service's defaults filled in. Raises APIError for resources that are not there.
+
+    `embedding_model` is what a vector store made on the way remembers.
+    """
     tools = normalize_tools(new.tools or [])
+    resources = await settle(conn, project_id, new.tool_resources, embedding_model)
     row = await conn.fetchrow(
         SQL["create"],
         ids.new("asst_"),
@@ -28,7 +33,7 @@ async def create(conn: Any, project_id: str, new: CreateAssistant) -> Assistant:
         new.model,
         new.instructions,
         to_json(tools),
-        to_json(with_defaults_for(tools, normalize_resources(new.tool_resources))),
+        to_json(with_defaults_for(tools, resources)),
         to_json(new.metadata or {}),
         1.0 if new.temperature is None else new.temperature,
         1.0 if new.top_p is None else new.top_p,
@@ -46,14 +51,15 @@ async def get(conn: Any, project_id: str, id: str) -> Assistant:
     return assistant_of(row)
 
 
-async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant) -> Assistant:
+async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant, embedding_model: str) -> Assistant:
     """Change what the request names; tools, metadata and each tool's resources are replaced as a whole."""
     row = await conn.fetchrow(SQL["lock"], id, project_id)
     if row is None:
         raise errors.not_found("assistant", id)
     tools = msgspec.json.decode(row["tools"]) if change.tools is None else normalize_tools(change.tools)
     kept = msgspec.json.decode(row["tool_resources"])
-    resources = with_defaults_for(tools, {**kept, **normalize_resources(change.tool_resources)})
+    settled = await settle(conn, project_id, change.tool_resources, embedding_model)
+    resources = with_defaults_for(tools, {**kept, **settled})
     row = await conn.fetchrow(
         SQL["modify"],
         id,

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from assistd.web.tools import Instructions, ReasoningEffort, ResponseFormat, Temperature, Tool, ToolResources, TopP
+from assistd.vector_stores.tool_resources import ToolResources
+from assistd.web.tools import Instructions, ReasoningEffort, ResponseFormat, Temperature, Tool, TopP
 from assistd.web.wire import Metadata, RequestBody
 
 Name = Annotated[str, Meta(max_length=256)]

@@ -97,6 +97,11 @@ def is_away(fault: BaseException) -> bool:
     return type(fault) is asyncpg.InterfaceError and any(words in str(fault) for words in _CLOSED)
 
 
+def is_contended(fault: BaseException) -> bool:
+    """Whether a statement was given up because others held what it needed. Nothing was done; it may be tried again."""
+    return isinstance(fault, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError)
+
+
 _AWAY = (
     OSError,  # TimeoutError included
     asyncpg.PostgresConnectionError,

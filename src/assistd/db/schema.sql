@@ -298,6 +298,19 @@ CREATE TABLE vector_store_files (
 CREATE INDEX vector_store_files_list ON vector_store_files (store_key, seq);
 CREATE INDEX vector_store_files_file ON vector_store_files (file_id);
 
+-- A file may leave a store by itself, or be deleted: who pages through the store goes on from its place. It may come
+-- and go several times; the last place counts. Where the store itself goes, nothing is left to page through.
+CREATE FUNCTION mark_place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO tombstones (id, project_id, seq)
+    SELECT id || '/' || OLD.file_id, project_id, OLD.seq FROM vector_stores WHERE key = OLD.store_key
+    ON CONFLICT (id) DO UPDATE SET seq = EXCLUDED.seq, deleted_at = unix_now();
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER mark_place AFTER DELETE ON vector_store_files FOR EACH ROW EXECUTE FUNCTION mark_place();
+
 CREATE TABLE vector_store_batches (
     id         text    PRIMARY KEY,
     store_key  bigint  NOT NULL REFERENCES vector_stores (key) ON DELETE CASCADE,
@@ -324,7 +337,8 @@ CREATE TABLE chunks (
     PRIMARY KEY (file_key, number)
 );
 CREATE INDEX chunks_store ON chunks (store_key);
-CREATE INDEX chunks_words ON chunks USING gin (words);
+-- What was written last waits in a list that every search reads: kept short.
+CREATE INDEX chunks_words ON chunks USING gin (words) WITH (gin_pending_list_limit = 1024);
 
 -- Which assistants and threads name a vector store or a file that goes away.
 CREATE INDEX assistants_stores ON assistants USING gin ((tool_resources::jsonb #> '{file_search,vector_store_ids}'));

@@ -22,7 +22,9 @@ import structlog
 
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
-from assistd.runs import history, machine, progress, request, store
+from assistd.runs import file_search, history, machine, progress, request, store
+from assistd.runs.citations import Sources
+from assistd.runs.file_search import FileSearch, SearchFailed
 from assistd.runs.frames import Batch, Scribe, told_content
 from assistd.runs.machine import (
     AwaitToolOutputs,
@@ -37,6 +39,7 @@ from assistd.runs.machine import (
     RunTools,
     Status,
 )
+from assistd.runs.pictures import Pictures
 from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
@@ -66,6 +69,14 @@ _SERVER_ERROR = "Sorry, something went wrong."
 ModelFinder = Callable[[str], Model | None]
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """What an execution works with: the models, the tools, and the files of messages."""
+
+    find_model: ModelFinder
+    file_search: FileSearch
+    pictures: Pictures
+
+
 class LeaseLost(Exception):
     """Another worker has the run, or the run is gone."""
 
@@ -77,12 +88,16 @@ class _Moved(Exception):
 class Execution:
     """One claim of one run; `row` and `steps` are what the claim found."""
 
-    def __init__(self, db: Database, streams: Streams, find_model: ModelFinder, claimed: Claimed) -> None:
+    def __init__(self, db: Database, streams: Streams, parts: Parts, claimed: Claimed) -> None:
         self.interrupted = asyncio.Event()
         self.ended = False
         self._db = db
         self._streams = streams
-        self._find_model = find_model
+        self._parts = parts
+        self._project_id = claimed.project_id
+        self._include_results = claimed.include_results
+        self._begun = time.monotonic() - max(0.0, claimed.now - (claimed.run.started_at or claimed.now))
+        self._ready = False  # whether the run's files were waited for
         self._id = claimed.run.id
         self._lease = claimed.lease
         self._offset = claimed.now - time.monotonic()
@@ -144,10 +159,10 @@ class Execution:
                 await self._discard(step_id)
             case AwaitToolOutputs():
                 await self._await_outputs()
-            case RunTools(calls=calls):
-                await self._fail("server_error", f"The {calls[0].type} tool is not available in this version.")
-            case CloseStep():
-                raise AssertionError("outputs complete their step when they are submitted")
+            case RunTools():
+                await self._interruptible(self._run_tools())
+            case CloseStep(step_id=step_id):
+                await self._close_step(step_id)
             case Finish(status=status, reason=reason):
                 await self._finish(status, reason)
 
@@ -216,28 +231,35 @@ class Execution:
         await self._commit(Change(old=Status.QUEUED, new=Status.IN_PROGRESS, at=at))
 
     async def _call_model(self, command: CallModel) -> None:
-        model = self._find_model(self._run.model)
+        model = self._parts.find_model(self._run.model)
         if model is None:
             return await self._fail("server_error", f"The model '{self._run.model}' does not exist")
         try:
-            chat = await self._compose(model, command)
-            await self._converse(model, chat)
+            chat, sources = await self._compose(model, command)
+            await self._converse(model, chat, sources)
         except ModelRefused as refusal:
             await self._fail(refusal.code, str(refusal))
-        except ToolUnavailable as missing:
-            await self._fail("server_error", str(missing))
+        except (ToolUnavailable, SearchFailed) as fault:
+            await self._fail("server_error", str(fault))
         except ModelUnavailable as fault:
             await self._try_again(fault)
 
-    async def _compose(self, model: Model, command: CallModel) -> ChatRequest:
+    async def _compose(self, model: Model, command: CallModel) -> tuple[ChatRequest, Sources]:
+        """Put together what the model is asked, and what its answer may cite."""
+        if not self._ready and file_search.options_of(self._run) is not None:
+            await self._parts.file_search.make_ready(self._run, self._begun)
+        self._ready = True
         first = not any(step.type == "tool_calls" for step in self._transcript.steps)
         chat = request.compose(self._run, model, command, first_turn=first)
         window = request.window(self._run, model, command, chat)
         async with self._db.acquire() as conn:
             conversation = await history.load(conn, self._scene.thread_id, window, self._id)
-        return request.with_conversation(chat, conversation)
+        shown = await self._parts.pictures.show(
+            conversation.messages, self._project_id, model=self._run.model, can_see=model.images
+        )
+        return request.with_conversation(chat, shown), conversation.sources
 
-    async def _converse(self, model: Model, chat: ChatRequest) -> None:
+    async def _converse(self, model: Model, chat: ChatRequest, sources: Sources) -> None:
         """Make one completion, from its first delta to what follows from its end."""
         turn = self._turn = Turn(
             self._scene,
@@ -245,7 +267,8 @@ class Execution:
             self._clock,
             self._commit,
             lambda: self._publish(self._scribe.take()),
-            request.function_names(self._run),
+            request.tool_set(self._run),
+            sources,
         )
         stream = model.stream(chat)
         try:
@@ -316,6 +339,37 @@ class Execution:
             await self._tell_orphan(step, details, "failed", error)
         await self._commit(self._change(discard_step=step_id, discard_message=message_id))
         self._drop_step(step_id)
+
+    async def _run_tools(self) -> None:
+        """Run the server's own tools of the turn; their step stays open until all outputs are there."""
+        turn = self._turn
+        assert turn is not None, "calls are committed together with what the server's own tools gave"
+        assert turn.calls is not None
+        model = self._parts.find_model(self._run.model)
+        try:
+            answers = await self._parts.file_search.answer(
+                self._run, turn.calls.exchanges(), 0 if model is None else model.context_length
+            )
+        except SearchFailed as fault:
+            return await self._fail("server_error", str(fault))
+        turn.calls.take_in(answers)
+        closed = turn.close_calls("in_progress", self._turn_usage, exchange=[said for _, said in answers])
+        await self._commit(self._change(close_step=closed, usage=self._turn_usage))
+        await self._reload()
+        return None
+
+    async def _close_step(self, step_id: str) -> None:
+        """Complete a step whose outputs are all there."""
+        row = self._stored_steps[step_id]
+        shown = msgspec.structs.replace(
+            store.streamed_step(row, with_content=self._include_results),
+            status="completed",
+            completed_at=self._clock(),
+            usage=store.usage_of(row),
+        )
+        self._scribe.event("thread.run.step.completed", shown)
+        await self._commit(self._change(close_step=ClosedStep(step_id, "completed", row["step_details"])))
+        await self._reload()
 
     async def _await_outputs(self) -> None:
         at = self._clock()
@@ -456,6 +510,7 @@ class Execution:
         if change.new is not change.old:
             self._job_rests = change.new is Status.REQUIRES_ACTION
             self._transcript = msgspec.structs.replace(self._transcript, status=change.new, outcome=None)
+        if change.new is not change.old or change.usage != NO_USAGE:
             self._turn_usage = NO_USAGE
         if change.open_step is None and (change.close_step is not None or change.discard_step is not None):
             self._turn = None

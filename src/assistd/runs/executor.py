@@ -8,7 +8,7 @@ from assistd.db.pool import Database, is_away
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
 from assistd.runs import progress
-from assistd.runs.execution import Execution, LeaseLost, ModelFinder
+from assistd.runs.execution import Execution, LeaseLost, Parts
 from assistd.runs.machine import Status
 from assistd.runs.progress import Claimed
 from assistd.runs.stream import Streams
@@ -19,10 +19,10 @@ log = structlog.get_logger("assistd.runs")
 class Executor:
     """Executes runs: the handler of `run` jobs."""
 
-    def __init__(self, db: Database, streams: Streams, find_model: ModelFinder) -> None:
+    def __init__(self, db: Database, streams: Streams, parts: Parts) -> None:
         self._db = db
         self._streams = streams
-        self._find_model = find_model
+        self._parts = parts
         self._running: dict[str, Execution] = {}
 
     async def handle(self, job: Job) -> None:
@@ -40,7 +40,7 @@ class Executor:
         if (older := self._running.get(run_id)) is not None:
             # This process was presumed dead (it slept, or the database was away) and has taken over from itself.
             await older.stop()
-        execution = Execution(self._db, self._streams, self._find_model, claimed)
+        execution = Execution(self._db, self._streams, self._parts, claimed)
         self._running[run_id] = execution
         if claimed.run.status == Status.IN_PROGRESS:
             execution.interrupted.set()  # what was told between the claim and now was told to nobody

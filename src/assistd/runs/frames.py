@@ -8,6 +8,7 @@ worker to the next; the lease says which worker wrote it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -78,22 +79,28 @@ def told_content(frames: bytes, message_id: str) -> list[dict[str, Any]]:
 
     Never without a part: SDKs look for the part they saw last, be it another message's.
     """
-    pieces: dict[int, tuple[str, list[str]]] = {}
+    pieces: dict[int, tuple[str, list[str], list[Any]]] = {}
     for frame in frames.split(b"\n\n"):
         if not frame.startswith(b"event: thread.message.delta\n"):
             continue
         told = msgspec.json.decode(frame.split(b"\n")[1].removeprefix(b"data: "))
         for part in told["delta"]["content"] if told["id"] == message_id else ():
-            value = part["refusal"] if part["type"] == "refusal" else part["text"]["value"]
-            pieces.setdefault(part["index"], (part["type"], []))[1].append(value)
-    return [content_part(kind, "".join(values)) for kind, values in pieces.values()] or [content_part("text", "")]
+            _, values, annotations = pieces.setdefault(part["index"], (part["type"], [], []))
+            values.append(part["refusal"] if part["type"] == "refusal" else part["text"]["value"])
+            annotations += part.get("text", {}).get("annotations", ())
+    for _, _, annotations in pieces.values():
+        for annotation in annotations:
+            del annotation["index"]  # which only a delta has
+    return [content_part(kind, "".join(values), annotations) for kind, values, annotations in pieces.values()] or [
+        content_part("text", "")
+    ]
 
 
-def content_part(kind: str, value: str) -> dict[str, Any]:
+def content_part(kind: str, value: str, annotations: Sequence[Any] = ()) -> dict[str, Any]:
     """Make a part of a message's content, of text or of a refusal."""
     if kind == "refusal":
         return {"type": "refusal", "refusal": value}
-    return {"type": "text", "text": {"value": value, "annotations": []}}
+    return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
 
 
 class Scribe:
@@ -119,6 +126,18 @@ class Scribe:
             b'event: thread.message.delta\ndata: {"id":"%b","object":"thread.message.delta","delta":{"content":'
             b'[{"index":%d,"type":"text","text":{"value":%b%b}}]}}'
             % (message_id.encode(), part, self._encode(value), annotations)
+        )
+
+    def annotated_delta(self, message_id: str, part: int, value: str, place: int, annotation: dict[str, Any]) -> None:
+        """Add a marker in a message's text together with its annotation, the `place`th of its part."""
+        text = {"value": value, "annotations": [{"index": place, **annotation}]}
+        self.event(
+            "thread.message.delta",
+            {
+                "id": message_id,
+                "object": "thread.message.delta",
+                "delta": {"content": [{"index": part, "type": "text", "text": text}]},
+            },
         )
 
     def refusal_delta(self, message_id: str, part: int, value: str) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from assistd.db import sql
-from assistd.runs.wire import ToolCalls
+from assistd.runs import file_search
+from assistd.runs.citations import Source, Sources
+from assistd.runs.wire import Exchange, ToolCalls
 
 SQL = sql.load(__package__)
 
@@ -53,6 +56,7 @@ class _Item(msgspec.Struct):
     run_id: str | None
     role: str
     payload: msgspec.Raw
+    exchange: msgspec.Raw | None = None
     question: bool = False  # the newest message that is not the asking run's own
 
     @property
@@ -62,6 +66,14 @@ class _Item(msgspec.Struct):
 
 _parts = msgspec.json.Decoder(list[_Part])
 _calls = msgspec.json.Decoder(ToolCalls)
+_exchanges = msgspec.json.Decoder(list[Exchange])
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """What the model is shown, as Chat Completions messages, and what of it an answer may cite."""
+
+    messages: list[Any]
+    sources: Sources
 
 
 def estimate(size: int) -> int:
@@ -69,8 +81,8 @@ def estimate(size: int) -> int:
     return max(0, size) // _BYTES_PER_TOKEN + _MESSAGE_TOKENS
 
 
-async def load(conn: Any, thread_id: str, window: Window, run_id: str | None = None) -> list[Any]:
-    """Load a thread's conversation as Chat Completions messages, oldest first.
+async def load(conn: Any, thread_id: str, window: Window, run_id: str | None = None) -> Conversation:
+    """Load a thread's conversation, oldest first.
 
     With `last_messages`, the newest n messages with the tool calls between them; what the run `run_id`, which asks,
     has said itself does not count. Otherwise the thread's first message and as many of the newest as fit: what is
@@ -80,7 +92,7 @@ async def load(conn: Any, thread_id: str, window: Window, run_id: str | None = N
     items, all_of_it = await _newest(conn, thread_id, window, run_id)
     if window.last_messages is None and not all_of_it:
         items = await _with_first(conn, thread_id, items, window)
-    return _messages(items)
+    return _conversation(items)
 
 
 async def _newest(conn: Any, thread_id: str, window: Window, run_id: str | None) -> tuple[list[_Item], bool]:
@@ -127,8 +139,9 @@ async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Win
     return [first, *kept] if total <= room else items
 
 
-def _messages(items: Sequence[_Item]) -> list[Any]:
+def _conversation(items: Sequence[_Item]) -> Conversation:
     messages: list[Any] = []
+    sources: dict[tuple[int, int], Source] = {}
     spoke: str | None = None  # the run whose words stand last, which its tool calls join
     for item in items:
         if item.role != "tools":
@@ -137,20 +150,39 @@ def _messages(items: Sequence[_Item]) -> list[Any]:
                 messages.append({"role": item.role, "content": content})
                 spoke = item.run_id if item.role == "assistant" else None
             continue
-        details = _calls.decode(item.payload)
+        calls = _told_calls(item, sources)
         asked = [
-            {"id": c.id, "type": "function", "function": {"name": c.function.name, "arguments": c.function.arguments}}
-            for c in details.tool_calls
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
         ]
         if spoke is not None and spoke == item.run_id:
             messages[-1]["tool_calls"] = asked
         else:
             messages.append({"role": "assistant", "content": None, "tool_calls": asked})
-        messages += [
-            {"role": "tool", "tool_call_id": c.id, "content": c.function.output or ""} for c in details.tool_calls
-        ]
+        messages += [{"role": "tool", "tool_call_id": call.id, "content": call.output} for call in calls]
         spoke = None
-    return messages
+    return Conversation(messages, sources)
+
+
+class _ToldCall(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    arguments: str
+    output: str
+
+
+def _told_calls(item: _Item, sources: dict[tuple[int, int], Source]) -> list[_ToldCall]:
+    """Return the calls of a step as the model sees them again; adds what may be cited of them to `sources`."""
+    exchanges = {} if item.exchange is None else {e.id: e for e in _exchanges.decode(item.exchange)}
+    calls = []
+    for call in _calls.decode(item.payload).tool_calls:
+        if call.function is not UNSET:
+            output = call.function.output or ""
+            calls.append(_ToldCall(call.id, call.function.name, call.function.arguments, output))
+        elif call.file_search is not UNSET and (said := exchanges.get(call.id)):
+            sources |= file_search.sources(call.file_search, said)
+            calls.append(_ToldCall(call.id, said.name, said.arguments, file_search.told(call.file_search, said)))
+    return calls
 
 
 def _content(item: _Item) -> Any:
@@ -165,7 +197,6 @@ def _content(item: _Item) -> Any:
 def _shown(part: _Part) -> dict[str, Any]:
     if part.image_url is not None:
         return {"type": "image_url", "image_url": part.image_url}
-    if part.image_file is not None:
-        # The contents of files come with the files themselves; until then the model is told that there is a picture.
-        return {"type": "text", "text": f"[image file {part.image_file.get('file_id')}]"}
+    if part.image_file is not None:  # `pictures` puts in what the model can take
+        return {"type": "image_file", "image_file": part.image_file}
     return {"type": "text", "text": part.text.value if part.text else part.refusal or ""}

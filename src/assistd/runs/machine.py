@@ -154,7 +154,7 @@ class AwaitToolOutputs(msgspec.Struct, frozen=True):
 class CloseStep(msgspec.Struct, frozen=True):
     """All outputs of an open step are there: it is complete.
 
-    Outputs that a client submits complete their step as they come, so no committed transcript leads here yet.
+    Those that the server's own tools gave, that is. Outputs that a client submits complete their step as they come.
     """
 
     step_id: str

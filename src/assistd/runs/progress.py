@@ -21,7 +21,7 @@ from assistd.llm.protocol import Usage
 from assistd.runs.frames import Batch
 from assistd.runs.machine import TERMINAL, Status, check_transition
 from assistd.runs.store import NewRun, run_of
-from assistd.runs.wire import LastError, Run
+from assistd.runs.wire import Exchange, LastError, Run
 from assistd.web.wire import to_json
 
 SQL = sql.load(Path(__file__).with_name("progress.sql"))
@@ -46,6 +46,7 @@ class CloseStep(msgspec.Struct, frozen=True):
     details: Any
     usage: Usage = NO_USAGE
     last_error: LastError | None = None
+    exchange: Sequence[Exchange] = ()  # of calls of the server's tools; their outputs are in the details
 
 
 class CloseMessage(msgspec.Struct, frozen=True):
@@ -76,6 +77,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Claimed(msgspec.Struct, frozen=True):
     """A run as its claim finds it: what is committed of it, and the database's time at that moment."""
 
+    project_id: str
     run: Run
     lease: int
     expires_at: int
@@ -83,14 +85,15 @@ class Claimed(msgspec.Struct, frozen=True):
     steps: Sequence[Any]  # rows, oldest first
     last_number: int  # of its events
     now: float
+    include_results: bool = False  # whether its stream shows the words of search results
 
     @classmethod
-    def new(cls, new: NewRun) -> Claimed:
+    def new(cls, project_id: str, new: NewRun) -> Claimed:
         """Make the first claim of a run that was created claimed."""
         run = new.begun
         assert run is not None
         assert run.expires_at is not None
-        return cls(run, 1, run.expires_at, NO_USAGE, [], new.begin.last, new.now)
+        return cls(project_id, run, 1, run.expires_at, NO_USAGE, [], new.begin.last, new.now, new.include_results)
 
 
 async def claim(conn: Any, run_id: str, lease: int) -> Claimed | None:
@@ -125,6 +128,7 @@ async def status(conn: Any, run_id: str, lease: int) -> str | None:
 
 async def _claimed(conn: Any, row: Any) -> Claimed:
     return Claimed(
+        project_id=row["project_id"],
         run=run_of(row),
         lease=row["lease"],
         expires_at=row["expires_at"],
@@ -132,6 +136,7 @@ async def _claimed(conn: Any, row: Any) -> Claimed:
         steps=await conn.fetch(SQL["steps"], row["id"]),
         last_number=row["last_number"],
         now=row["now"],
+        include_results=row["include_results"],
     )
 
 
@@ -167,9 +172,14 @@ def _parts(change: Change, batch: Batch | None) -> tuple[str, ...]:
         "completed_job": change.new in TERMINAL,
         "waiting_job": change.new is Status.REQUIRES_ACTION,
     }
-    # The tokens of a turn are counted where it ends, which always changes the status.
-    held = "held" if change.new is change.old else "changed"
-    return (held, *(part for part, needed in present.items() if needed))
+    return (_first_part(change), *(part for part, needed in present.items() if needed))
+
+
+def _first_part(change: Change) -> str:
+    """Name the part that holds the run. The tokens of a turn are counted where it ends."""
+    if change.new is not change.old:
+        return "changed"
+    return "held" if change.usage == NO_USAGE else "counted"
 
 
 @cache
@@ -215,6 +225,8 @@ def _values(change: Change, batch: Batch | None) -> dict[str, Any]:
             "step_status": closed.status,
             "step_details": to_json(closed.details),
             "step_error": _json(closed.last_error),
+            "exchange": to_json(closed.exchange) if closed.exchange else None,
+            "last_search": max((e.search for e in closed.exchange if e.search is not None), default=None),
             **{f"step_{name}": tokens for name, tokens in msgspec.structs.asdict(closed.usage).items()},
         }
     if said is not None:

@@ -43,6 +43,15 @@ SELECT * FROM messages WHERE id = $1
 SELECT id, thread_id, assistant_id, expires_at FROM runs
 WHERE id = :run_id AND lease = :lease AND status = :old FOR UPDATE
 
+-- name: counted
+UPDATE runs SET
+    prompt_tokens = prompt_tokens + :prompt_tokens,
+    completion_tokens = completion_tokens + :completion_tokens,
+    cached_tokens = cached_tokens + :cached_tokens,
+    reasoning_tokens = reasoning_tokens + :reasoning_tokens
+WHERE id = :run_id AND lease = :lease AND status = :old::text
+RETURNING id, thread_id, assistant_id, expires_at
+
 -- name: changed
 UPDATE runs SET
     status = :new,
@@ -74,11 +83,13 @@ FROM run
 UPDATE steps SET
     status = :step_status,
     step_details = :step_details::json,
+    exchange = COALESCE(:exchange::json, steps.exchange),
+    last_search = COALESCE(:last_search::integer, steps.last_search),
     last_error = :step_error::json,
-    completed_at = CASE WHEN :step_status = 'completed' THEN :at END,
-    failed_at = CASE WHEN :step_status = 'failed' THEN :at END,
-    cancelled_at = CASE WHEN :step_status = 'cancelled' THEN :at END,
-    expired_at = CASE WHEN :step_status = 'expired' THEN :at END,
+    completed_at = CASE WHEN :step_status = 'completed' THEN :at::bigint END,
+    failed_at = CASE WHEN :step_status = 'failed' THEN :at::bigint END,
+    cancelled_at = CASE WHEN :step_status = 'cancelled' THEN :at::bigint END,
+    expired_at = CASE WHEN :step_status = 'expired' THEN :at::bigint END,
     prompt_tokens = steps.prompt_tokens + :step_prompt_tokens,
     completion_tokens = steps.completion_tokens + :step_completion_tokens,
     cached_tokens = steps.cached_tokens + :step_cached_tokens,
@@ -90,8 +101,8 @@ UPDATE messages SET
     content = :content::json,
     status = CASE WHEN :message_reason::text IS NULL THEN 'completed' ELSE 'incomplete' END,
     incomplete_reason = :message_reason,
-    completed_at = CASE WHEN :message_reason IS NULL THEN :at END,
-    incomplete_at = CASE WHEN :message_reason IS NOT NULL THEN :at END
+    completed_at = CASE WHEN :message_reason IS NULL THEN :at::bigint END,
+    incomplete_at = CASE WHEN :message_reason IS NOT NULL THEN :at::bigint END
 FROM run WHERE messages.id = :message_id::text
 
 -- name: discarded_step

@@ -17,10 +17,10 @@ WITH thread AS (
     INSERT INTO runs (
         id, project_id, thread_id, assistant_id, created_at, expires_at, model, instructions, tools, tool_resources,
         metadata, temperature, top_p, reasoning_effort, max_prompt_tokens, max_completion_tokens, truncation_strategy,
-        tool_choice, parallel_tool_calls, response_format, lease, status, started_at
+        tool_choice, parallel_tool_calls, response_format, lease, status, started_at, include_results
     )
     SELECT $1, $2, id, $4, $5, $6, $7, $8, $9::json, $10::json, $11::json, $12, $13, $14, $15, $16, $17::json,
-        $18::json, $19, $20::json, $24, $27, $28
+        $18::json, $19, $20::json, $24, $27, $28, $29
     FROM thread
 ), told AS (
     INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
@@ -89,21 +89,31 @@ SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1
 -- What the model has seen and said, newest first: messages, and tool calls with their outputs. Each branch has an
 -- order and limit of its own, so that both are read from the end of an index, however long the thread is.
 (
-    SELECT seq, run_id, role, content AS payload FROM messages
+    SELECT seq, run_id, role, content AS payload, NULL::json AS exchange FROM messages
     WHERE thread_id = $1 AND seq < $2 AND status <> 'in_progress'
     ORDER BY seq DESC LIMIT $3
 )
 UNION ALL
 (
-    SELECT seq, run_id, 'tools' AS role, step_details AS payload FROM steps
+    SELECT seq, run_id, 'tools' AS role, step_details AS payload, exchange FROM steps
     WHERE thread_id = $1 AND seq < $2 AND type = 'tool_calls' AND status = 'completed'
     ORDER BY seq DESC LIMIT $3
 )
 ORDER BY seq DESC LIMIT $3
 
 -- name: first_message
-SELECT seq, run_id, role, content AS payload FROM messages
+SELECT seq, run_id, role, content AS payload, NULL::json AS exchange FROM messages
 WHERE thread_id = $1 AND status <> 'in_progress' ORDER BY seq LIMIT 1
+
+-- name: resources
+-- What the tools of a run may use, as it is now: of its assistant, which may be gone, and of its thread.
+SELECT t.project_id, a.tool_resources AS assistant, t.tool_resources AS thread
+FROM threads t LEFT JOIN assistants a ON a.id = $2 AND a.project_id = t.project_id
+WHERE t.id = $1
+
+-- name: next_search
+-- Searches of a thread are numbered, so that a marker in an answer names one result only.
+SELECT COALESCE(max(last_search) + 1, 0) FROM steps WHERE thread_id = $1 AND type = 'tool_calls'
 
 -- name: prune_events
 -- Old events, a bounded number at a time. No run lives as long as its events are kept.

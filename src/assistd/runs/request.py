@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from assistd.llm.protocol import ChatRequest, Model
+from assistd.runs import file_search
 from assistd.runs.history import Window, estimate
 from assistd.runs.machine import CallModel
+from assistd.runs.turn import ToolSet
 from assistd.runs.wire import Run, TruncationStrategy
 
 # The server's own tools, as the model is offered them.
@@ -19,11 +21,7 @@ _SERVER_TOOLS: dict[str, dict[str, Any]] = {
         "description": "Run Python code and see its output. State is kept between calls.",
         "parameters": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
     },
-    "file_search": {
-        "name": "file_search",
-        "description": "Search the uploaded files for passages that help to answer.",
-        "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
-    },
+    "file_search": file_search.FUNCTION,
 }
 
 _strategy = msgspec.json.Decoder(TruncationStrategy)
@@ -69,10 +67,14 @@ def with_conversation(chat: ChatRequest, conversation: Sequence[Any]) -> ChatReq
     return msgspec.structs.replace(chat, messages=[*chat.messages, *conversation])
 
 
-def function_names(run: Run) -> frozenset[str]:
-    """Return the names of the client's own functions."""
+def tool_set(run: Run) -> ToolSet:
+    """Return what the run's model may call."""
     tools = msgspec.json.decode(run.tools)
-    return frozenset(tool["function"]["name"] for tool in tools if tool["type"] == "function")
+    search = file_search.options_of(run)
+    return ToolSet(
+        frozenset(tool["function"]["name"] for tool in tools if tool["type"] == "function"),
+        None if search is None else search.shown,
+    )
 
 
 def _tools(run: Run) -> list[Any]:

@@ -27,21 +27,27 @@ from assistd.runs.wire import (
 )
 from assistd.threads import store as threads
 from assistd.threads.wire import CreateMessage, CreateThread
+from assistd.vector_stores.tool_resources import settle
 from assistd.web.endpoint import Events, Path
 from assistd.web.request import Request, check_id
-from assistd.web.tools import normalize_resources
 from assistd.web.wire import ListOf
 
 
 class Runs:
-    """The handlers of runs. `life` is how long a run lives from its creation, in seconds."""
+    """The handlers of runs.
 
-    def __init__(self, db: Database, worker: Worker, executor: Executor, streams: Streams, life: int) -> None:
+    `life` is how long a run lives from its creation, in seconds; `embedding_model` is that of new vector stores.
+    """
+
+    def __init__(
+        self, db: Database, worker: Worker, executor: Executor, streams: Streams, life: int, embedding_model: str
+    ) -> None:
         self._db = db
         self._worker = worker
         self._executor = executor
         self._streams = streams
         self._life = life
+        self._embedding_model = embedding_model
 
     def paths(self) -> list[Path]:
         """Return the room's paths; the busiest first, because routes are tried in order."""
@@ -61,31 +67,42 @@ class Runs:
     async def create(self, request: Request) -> Run | Events:
         options = request.body(CreateRun)
         check_id("assistant_id", options.assistant_id)
-        _check_include(request)
+        include_results = _includes_content(request)
         thread_id = request.path["thread_id"]
         claim = self._worker.claim(JOB)
         # Without messages to add, what is written is one statement and needs no transaction of its own.
         async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
             ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
-            new = store.compose(options, ground.assistant, thread_id, now=ground.now, life=self._life, claim=claim)
+            new = store.compose(
+                options,
+                ground.assistant,
+                thread_id,
+                now=ground.now,
+                life=self._life,
+                claim=claim,
+                include_results=include_results,
+            )
             if not (ground.has_question or _asks(options.additional_messages) or new.run.instructions):
                 raise errors.nothing_to_run()
             await store.create(conn, request.project_id, new, claim)
             if options.additional_messages:
-                await threads.add_messages(conn, thread_id, options.additional_messages)
-        return self._begin_new(new, claim, options.stream)
+                await threads.add_messages(
+                    conn, request.project_id, thread_id, options.additional_messages, self._embedding_model
+                )
+        return self._begin_new(request.project_id, new, claim, options.stream)
 
     async def create_with_thread(self, request: Request) -> Run | Events:
         options = request.body(CreateThreadAndRun)
         check_id("assistant_id", options.assistant_id)
-        _check_include(request)
+        include_results = _includes_content(request)
         new_thread = options.thread or CreateThread()
         claim = self._worker.claim(JOB)
         async with self._db.transaction() as conn:
             assistant = await assistants.get(conn, request.project_id, options.assistant_id)
             if not _asks(new_thread.messages) and not (options.instructions or assistant.instructions):
                 raise errors.nothing_to_run()
-            thread = await threads.create_thread(conn, request.project_id, new_thread)
+            thread = await threads.create_thread(conn, request.project_id, new_thread, self._embedding_model)
+            resources = await settle(conn, request.project_id, options.tool_resources, self._embedding_model)
             now = await store.now(conn)
             new = store.compose(
                 options,
@@ -94,11 +111,12 @@ class Runs:
                 now=now,
                 life=self._life,
                 claim=claim,
-                tool_resources=normalize_resources(options.tool_resources),
+                tool_resources=resources,
                 created_thread=threads.shown_resources(thread),
+                include_results=include_results,
             )
             await store.create(conn, request.project_id, new, claim)
-        return self._begin_new(new, claim, options.stream)
+        return self._begin_new(request.project_id, new, claim, options.stream)
 
     async def submit(self, request: Request) -> Run | Events:
         outputs = request.body(SubmitToolOutputs)
@@ -107,11 +125,11 @@ class Runs:
             job = await self._worker.enqueue(conn, JOB, run.id)
         return self._begin_again(run, begin, job, outputs.stream)
 
-    def _begin_new(self, new: NewRun, claim: Claim | None, stream: bool | None) -> Run | Events:
+    def _begin_new(self, project_id: str, new: NewRun, claim: Claim | None, stream: bool | None) -> Run | Events:
         """Start a new run's job if it is ours; what its handler would look up is known already."""
         answer = self._answer(new.run, new.begin, stream)
         if claim is not None:
-            self._worker.start(Job(JOB, new.run.id, 1), self._executor.execute(Claimed.new(new)))
+            self._worker.start(Job(JOB, new.run.id, 1), self._executor.execute(Claimed.new(project_id, new)))
         return answer
 
     def _begin_again(self, run: Run, begin: Batch, job: Job | None, stream: bool | None) -> Run | Events:
@@ -142,16 +160,16 @@ class Runs:
 
     async def list_steps(self, request: Request) -> ListOf[Step]:
         page = request.page()
-        _check_include(request)
+        with_content = _includes_content(request)
         async with self._db.acquire() as conn:
             run = await store.get(conn, *_place(request))
-            return await store.list_steps(conn, run.id, page)
+            return await store.list_steps(conn, run.id, page, with_content=with_content)
 
     async def get_step(self, request: Request) -> Step:
-        _check_include(request)
+        with_content = _includes_content(request)
         async with self._db.acquire() as conn:
             run = await store.get(conn, *_place(request))
-            return await store.get_step(conn, run.id, request.path["step_id"])
+            return await store.get_step(conn, run.id, request.path["step_id"], with_content=with_content)
 
     async def events(self, request: Request) -> Events:
         """Follow or replay a run's stream after `Last-Event-ID`, or `last_event_id` in the query."""
@@ -193,12 +211,14 @@ def _place(request: Request) -> tuple[str, str, str]:
     return request.project_id, request.path["thread_id"], request.path["run_id"]
 
 
-def _check_include(request: Request) -> None:
-    """Refuse to include what there is not. The one thing there is comes with file search."""
-    for value in request.query().get("include", []):
+def _includes_content(request: Request) -> bool:
+    """Say whether the words of search results are asked for. Raises APIError for what cannot be included."""
+    included = request.query().get("include", [])
+    for value in included:
         if value != INCLUDE_CONTENT:
             raise APIError(
                 f"Invalid value: '{value}'. Supported values are: '{INCLUDE_CONTENT}'.",
                 param="include[0]",
                 code="invalid_value",
             )
+    return bool(included)

@@ -21,7 +21,7 @@ from assistd.jobs.store import Claim
 from assistd.runs import wire
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
-from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls
+from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls, shown_details
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails, Thread
 from assistd.web.paging import fetch_page
@@ -59,6 +59,7 @@ class NewRun(msgspec.Struct, frozen=True):
     begun: Run | None
     begin: Batch  # the stream's first events, which stand in the log from the start
     now: float  # the database's time, in Unix seconds
+    include_results: bool = False  # whether its stream shows the words of search results
 
 
 def compose(
@@ -71,6 +72,7 @@ def compose(
     claim: Claim | None,
     tool_resources: Any = None,
     created_thread: Thread | None = None,
+    include_results: bool = False,
 ) -> NewRun:
     """Make a new run of its request and assistant, with the events that begin its stream."""
     truncation = options.truncation_strategy
@@ -124,7 +126,7 @@ def compose(
         scribe.event("thread.run.in_progress", streamed(begun))
     begin = scribe.take()
     assert begin is not None
-    return NewRun(run, begun, begin, now)
+    return NewRun(run, begun, begin, now, include_results)
 
 
 def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
@@ -187,6 +189,7 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -
         None if claim is None else claim.worker,
         run.status,
         run.started_at,
+        new.include_results,
     )
     if not created:
         await prepare(conn, project_id, run.thread_id, run.assistant_id)  # says what has changed
@@ -210,18 +213,18 @@ async def list_runs(conn: Any, thread_id: str, page: Page) -> ListOf[Run]:
     return page_of([run_of(row) for row in rows], page)
 
 
-async def get_step(conn: Any, run_id: str, id: str) -> Step:
-    """Fetch a step of a run, which the caller knows to be there."""
+async def get_step(conn: Any, run_id: str, id: str, *, with_content: bool = False) -> Step:
+    """Fetch a step of a run, which the caller knows to be there; `with_content`: with the words of search results."""
     row = await conn.fetchrow(SQL["get_step"], run_id, id)
     if row is None:
         raise errors.not_found("run step", id)
-    return step_of(row)
+    return step_of(row, with_content=with_content)
 
 
-async def list_steps(conn: Any, run_id: str, page: Page) -> ListOf[Step]:
+async def list_steps(conn: Any, run_id: str, page: Page, *, with_content: bool = False) -> ListOf[Step]:
     """List the steps of a run, which the caller knows to be there."""
     rows = await fetch_page(conn, SQL, "steps", "run step", run_id, page)
-    return page_of([step_of(row) for row in rows], page)
+    return page_of([step_of(row, with_content=with_content) for row in rows], page)
 
 
 async def _lock(conn: Any, project_id: str, thread_id: str, id: str) -> Any:
@@ -272,8 +275,8 @@ async def submit(conn: Any, project_id: str, thread_id: str, id: str, outputs: S
         streamed_step(step),
         status="completed",
         completed_at=row["now"],
-        step_details=to_json(details),
-        usage=_usage_of(step),
+        step_details=shown_details(to_json(details), with_content=row["include_results"]),
+        usage=usage_of(step),
     )
     scribe = Scribe(id, row["lease"], await conn.fetchval(SQL["last_number"], id))
     scribe.event("thread.run.step.completed", completed)
@@ -295,11 +298,11 @@ async def submit(conn: Any, project_id: str, thread_id: str, id: str, outputs: S
 
 def _with_outputs(details: ToolCalls, outputs: SubmitToolOutputs) -> ToolCalls:
     given = {o.tool_call_id: o.output or "" for o in outputs.tool_outputs}
-    expected = [call.id for call in details.tool_calls if call.type == "function"]
+    expected = [call.id for call in details.tool_calls if call.function is not UNSET]
     if len(given) != len(outputs.tool_outputs) or set(given) != set(expected):
         raise errors.wrong_outputs(expected, [o.tool_call_id for o in outputs.tool_outputs])
     for call in details.tool_calls:
-        if call.type == "function":
+        if call.function is not UNSET:
             call.function.output = given[call.id]
     return details
 
@@ -336,7 +339,7 @@ def run_of(row: Any) -> Run:
         max_prompt_tokens=row["max_prompt_tokens"],
         truncation_strategy=row["truncation_strategy"],
         incomplete_details=None if reason is None else IncompleteDetails(reason),
-        usage=_usage_of(row) if status in TERMINAL else None,
+        usage=usage_of(row) if status in TERMINAL else None,
         response_format=row["response_format"],
         tool_choice=row["tool_choice"],
         parallel_tool_calls=row["parallel_tool_calls"],
@@ -350,8 +353,8 @@ def streamed(run: Run) -> Run:
     return msgspec.structs.replace(run, tool_resources=_SHOWN_RESOURCES)
 
 
-def step_of(row: Any) -> Step:
-    """Make a step of its row."""
+def step_of(row: Any, *, with_content: bool = False) -> Step:
+    """Make a step of its row; `with_content`: with the words of search results."""
     open_ = row["status"] == "in_progress"
     return Step(
         id=row["id"],
@@ -367,18 +370,22 @@ def step_of(row: Any) -> Step:
         expires_at=row["expires_at"] if open_ else None,
         failed_at=row["failed_at"],
         last_error=row["last_error"],
-        step_details=row["step_details"],
+        step_details=shown_details(row["step_details"], with_content=with_content),
         metadata={},
-        usage=None if open_ else _usage_of(row),
+        usage=None if open_ else usage_of(row),
     )
 
 
-def streamed_step(row: Any) -> Step:
+def streamed_step(row: Any, *, with_content: bool = False) -> Step:
     """Make a step of its row as streams show it: an ended one keeps its `expires_at`."""
     return msgspec.structs.replace(
-        step_of(row), expires_at=row["expires_at"], expired_at=row["expired_at"] or UNSET, metadata=UNSET
+        step_of(row, with_content=with_content),
+        expires_at=row["expires_at"],
+        expired_at=row["expired_at"] or UNSET,
+        metadata=UNSET,
     )
 
 
-def _usage_of(row: Any) -> wire.Usage:
+def usage_of(row: Any) -> wire.Usage:
+    """Return the tokens that a run or step has used."""
     return wire.usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"])

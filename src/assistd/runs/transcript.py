@@ -32,7 +32,7 @@ def _known(step: Any) -> Step:
     calls: list[Call] = []
     if step["type"] == "tool_calls":
         details = msgspec.json.decode(step["step_details"], type=ToolCalls)
-        calls = [Call(c.id, c.type, c.function.output is not None) for c in details.tool_calls]
+        calls = [Call(c.id, c.type, c.done) for c in details.tool_calls]
     return Step(step["id"], step["type"], open_, calls)
 
 

@@ -8,26 +8,45 @@ turn is left to the executor, which commits it together with what follows.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from assistd import ids
 from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
-from assistd.runs import wire
+from assistd.runs import citations, wire
+from assistd.runs.citations import Piece, Sources
 from assistd.runs.frames import Scribe, content_part
 from assistd.runs.machine import Status
 from assistd.runs.progress import Change, CloseMessage, CloseStep, OpenStep
-from assistd.runs.wire import FunctionCall, LastError, Step, ToolCall
+from assistd.runs.wire import Exchange, FileSearchCall, FunctionCall, LastError, Step, ToolCall
 from assistd.threads.wire import IncompleteDetails, Message
 from assistd.web.wire import EMPTY_LIST, EMPTY_MAP, to_json
 
-SERVER_TOOLS = frozenset({"code_interpreter", "file_search"})
+_SERVER_TOOLS = frozenset({"code_interpreter", "file_search"})
 
 
 class ToolUnavailable(Exception):
-    """The model called a tool of the server's that this version does not have."""
+    """The model called a tool of the server's that this version, or this run, does not have."""
+
+
+class ToolSet(msgspec.Struct, frozen=True):
+    """What a run's model may call: the client's functions by name, and file search with its ranking options."""
+
+    functions: frozenset[str] = frozenset()
+    file_search: Mapping[str, Any] | None = None
+
+    def call(self, start: CallStart) -> ToolCall:
+        """Make the call that begins. A name that nobody offered is left to the client to answer."""
+        if start.name in self.functions or start.name not in _SERVER_TOOLS:
+            return ToolCall(start.id, "function", function=FunctionCall(start.name, ""))
+        if start.name == "file_search" and self.file_search is not None:
+            return ToolCall(start.id, "file_search", file_search=FileSearchCall(dict(self.file_search)))
+        if start.name == "file_search":
+            raise ToolUnavailable("The model called file_search, which is not among the tools of this run.")
+        raise ToolUnavailable(f"The {start.name} tool is not available in this version of assistd.")
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -39,16 +58,40 @@ class Scene(msgspec.Struct, frozen=True):
     expires_at: int
 
 
+class OpenPart(msgspec.Struct):
+    """A part of a message being written: text or a refusal."""
+
+    kind: str
+    pieces: list[str] = []
+    annotations: list[dict[str, Any]] = []
+    size: int = 0  # code points so far
+
+    def add(self, value: str) -> None:
+        self.pieces.append(value)
+        self.size += len(value)
+
+    def shown(self) -> dict[str, Any]:
+        return content_part(self.kind, "".join(self.pieces), self.annotations)
+
+
 class OpenMessage(msgspec.Struct):
     """A message being written, with the step that creates it."""
 
     id: str
     step_id: str
     created_at: int
-    parts: list[tuple[str, list[str]]] = []  # kind (text or refusal) and pieces
+    parts: list[OpenPart] = []
 
     def content(self) -> list[dict[str, Any]]:
-        return [content_part(kind, "".join(pieces)) for kind, pieces in self.parts]
+        return [part.shown() for part in self.parts]
+
+
+class OpenCall(msgspec.Struct):
+    """A tool call being named: as clients see it, and what the model says."""
+
+    call: ToolCall
+    name: str
+    arguments: list[str] = []
 
 
 class OpenCalls(msgspec.Struct):
@@ -56,13 +99,28 @@ class OpenCalls(msgspec.Struct):
 
     step_id: str
     created_at: int
-    calls: dict[int, tuple[ToolCall, list[str]]] = {}
+    calls: dict[int, OpenCall] = {}
 
     def named(self) -> list[ToolCall]:
         """The calls as far as they are known."""
-        for call, pieces in self.calls.values():
-            call.function.arguments = "".join(pieces)
-        return [call for call, _ in self.calls.values()]
+        for open_ in self.calls.values():
+            if open_.call.function is not UNSET:
+                open_.call.function.arguments = "".join(open_.arguments)
+        return [open_.call for open_ in self.calls.values()]
+
+    def take_in(self, answers: Sequence[tuple[FileSearchCall, Exchange]]) -> None:
+        """Put what the server's own tools gave into their calls."""
+        given = {said.id: found for found, said in answers}
+        for open_ in self.calls.values():
+            open_.call.file_search = given.get(open_.call.id, open_.call.file_search)
+
+    def exchanges(self) -> list[Exchange]:
+        """What the model said to the server's own tools."""
+        return [
+            Exchange(open_.call.id, open_.name, "".join(open_.arguments))
+            for open_ in self.calls.values()
+            if open_.call.function is UNSET
+        ]
 
 
 class Turn:
@@ -75,7 +133,8 @@ class Turn:
         clock: Callable[[], int],
         commit: Callable[[Change], Awaitable[None]],
         publish: Callable[[], None],
-        functions: frozenset[str] = frozenset(),
+        tools: ToolSet,
+        sources: Sources,
     ) -> None:
         self.message: OpenMessage | None = None
         self.calls: OpenCalls | None = None
@@ -85,7 +144,9 @@ class Turn:
         self._clock = clock
         self._commit = commit
         self._publish = publish
-        self._functions = functions
+        self._tools = tools
+        # Without anything to cite, nothing is held back.
+        self._citing = citations.Reader(sources) if sources else None
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Take in deltas, in order. Raises ToolUnavailable where the model calls a tool that is not there."""
@@ -94,16 +155,18 @@ class Turn:
                 case Text(value=value):
                     if self.message is None and self.calls is None:
                         await self._open_message()
-                    self._speak("text", value)
+                    self._say(value)
                 case CallArguments(index=index, value=value):
                     self._argue(index, value)
                 case CallStart():
                     await self._call(delta)
                 case Refusal(value=value):
+                    self._say_held()
                     if self.message is None and self.calls is None:
                         await self._open_message()
                     self._speak("refusal", value)
                 case Finish():
+                    self._say_held()
                     self.finish = delta
 
     @property
@@ -118,19 +181,52 @@ class Turn:
         await self._open_message()
         self._speak("text", "")
 
+    def _say(self, value: str) -> None:
+        """Say a piece of text; what may become a marker waits until that is known."""
+        if self._citing is None:
+            self._speak("text", value)
+        elif self.message is not None:
+            for piece in self._citing.feed(value):
+                self._say_piece(piece)
+
+    def _say_held(self) -> None:
+        """Say what was held back: no more text comes behind it."""
+        if self._citing is not None and self.message is not None:
+            for piece in self._citing.flush():
+                self._say_piece(piece)
+
+    def _say_piece(self, piece: Piece) -> None:
+        if piece.source is None:
+            return self._speak("text", piece.text)
+        message = self.message
+        assert message is not None
+        part, _ = self._part(message, "text")
+        said = "".join(part.pieces)
+        annotation = citations.annotation(piece.text, piece.source, part.size, said)
+        part.add(piece.text)
+        place = len(part.annotations)
+        part.annotations.append(annotation)
+        self._scribe.annotated_delta(message.id, len(message.parts) - 1, piece.text, place, annotation)
+        return None
+
     def _speak(self, kind: str, value: str) -> None:
         message = self.message
         if message is None:
             return  # some models end with a line break after their calls; nothing is said before the outputs are there
-        begins = not message.parts or message.parts[-1][0] != kind
-        if begins:
-            message.parts.append((kind, []))
-        message.parts[-1][1].append(value)
-        part = len(message.parts) - 1
+        part, begins = self._part(message, kind)
+        part.add(value)
+        index = len(message.parts) - 1
         if kind == "text":
-            self._scribe.text_delta(message.id, part, value, begins=begins)
+            self._scribe.text_delta(message.id, index, value, begins=begins)
         else:
-            self._scribe.refusal_delta(message.id, part, value)
+            self._scribe.refusal_delta(message.id, index, value)
+
+    def _part(self, message: OpenMessage, kind: str) -> tuple[OpenPart, bool]:
+        """Return the part that is being written, and whether it has just begun."""
+        begins = not message.parts or message.parts[-1].kind != kind
+        if begins:
+            message.parts.append(OpenPart(kind))
+        return message.parts[-1], begins
 
     async def _open_message(self) -> None:
         message = OpenMessage(id=ids.new("msg_"), step_id=ids.new("step_"), created_at=self._clock())
@@ -145,23 +241,19 @@ class Turn:
         self.message = message
 
     async def _call(self, start: CallStart) -> None:
-        if start.name in SERVER_TOOLS and start.name not in self._functions:
-            raise ToolUnavailable(f"The {start.name} tool is not available in this version of assistd.")
+        call = self._tools.call(start)
         if self.calls is None:
+            self._say_held()
             await self._open_calls()
             assert self.calls is not None
-        call = ToolCall(start.id, "function", FunctionCall(start.name, ""))
         place = len(self.calls.calls)
-        self.calls.calls[start.index] = (call, [])
-        self._scribe.call_delta(
-            self.calls.step_id,
-            {
-                "index": place,
-                "id": call.id,
-                "type": "function",
-                "function": {"name": start.name, "arguments": "", "output": None},
-            },
-        )
+        self.calls.calls[start.index] = OpenCall(call, start.name)
+        shown = {"index": place, "id": call.id, "type": call.type}
+        if call.function is UNSET:
+            shown |= {"file_search": call.file_search}
+        else:
+            shown |= {"function": {"name": start.name, "arguments": "", "output": None}}
+        self._scribe.call_delta(self.calls.step_id, shown)
 
     async def _open_calls(self) -> None:
         self._publish()  # what was said stays said, even where the change is refused
@@ -183,7 +275,10 @@ class Turn:
     def _argue(self, index: int, value: str) -> None:
         if self.calls is None or index not in self.calls.calls:
             return  # arguments of a call that was never begun belong to nothing
-        self.calls.calls[index][1].append(value)
+        open_ = self.calls.calls[index]
+        open_.arguments.append(value)
+        if open_.call.function is UNSET:
+            return  # what the server's own tools are asked for is not told piece by piece
         place = list(self.calls.calls).index(index) if index else 0
         self._scribe.call_delta(
             self.calls.step_id, {"index": place, "type": "function", "function": {"arguments": value}}
@@ -210,12 +305,18 @@ class Turn:
         self._tell_step(closed, "message_creation", message.created_at)
         return closed, CloseMessage(message.id, content, reason)
 
-    def close_calls(self, step_status: str, usage: Usage | None = None, error: LastError | None = None) -> CloseStep:
-        """Close the open step of tool calls; `in_progress` keeps it open for the client's outputs."""
+    def close_calls(
+        self,
+        step_status: str,
+        usage: Usage | None = None,
+        error: LastError | None = None,
+        exchange: Sequence[Exchange] = (),
+    ) -> CloseStep:
+        """Close the open step of tool calls; `in_progress` keeps it open for outputs that are missing."""
         calls = self.calls
         assert calls is not None
         details = wire.tool_call_details(calls.named())
-        closed = CloseStep(calls.step_id, step_status, details, usage or Usage(), error)
+        closed = CloseStep(calls.step_id, step_status, details, usage or Usage(), error, exchange)
         if step_status != "in_progress":
             self._tell_step(closed, "tool_calls", calls.created_at)
         return closed

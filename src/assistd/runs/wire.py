@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from assistd.assistants.wire import ModelName
 from assistd.threads.wire import CreateMessage, CreateThread, IncompleteDetails
+from assistd.vector_stores.tool_resources import ToolResources
 from assistd.web.tools import (
     Instructions,
     ReasoningEffort,
@@ -17,7 +18,6 @@ from assistd.web.tools import (
     Temperature,
     Tool,
     ToolChoice,
-    ToolResources,
     TopP,
 )
 from assistd.web.wire import Metadata, RequestBody
@@ -191,12 +191,42 @@ class FunctionCall(msgspec.Struct):
     output: str | None = None
 
 
+class ResultText(msgspec.Struct, frozen=True):
+    """The words of a search result."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage that file search found; `content` is shown to those who ask for it."""
+
+    file_id: str
+    file_name: str
+    score: float
+    attributes: msgspec.Raw
+    content: Sequence[ResultText] | UnsetType = UNSET
+
+
+class FileSearchCall(msgspec.Struct, frozen=True):
+    """What a search was asked for and what it found, best first."""
+
+    ranking_options: dict[str, Any]
+    results: Sequence[SearchResult] = ()
+
+
 class ToolCall(msgspec.Struct):
-    """A tool call of a step."""
+    """A tool call of a step: of a function of the client's, or of the server's file search."""
 
     id: str
     type: str
-    function: FunctionCall
+    function: FunctionCall | UnsetType = UNSET
+    file_search: FileSearchCall | UnsetType = UNSET
+
+    @property
+    def done(self) -> bool:
+        """Whether its output is there. A call of the server's own is written together with what it gave."""
+        return self.function is UNSET or self.function.output is not None
 
 
 class ToolCalls(msgspec.Struct):
@@ -204,6 +234,32 @@ class ToolCalls(msgspec.Struct):
 
     tool_calls: list[ToolCall]
     type: Literal["tool_calls"] = "tool_calls"
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What the model said when it called a tool of the server's. It is told to the model again, not to clients.
+
+    `search` is the search's number in its thread, by which its results are cited; `error` is what the model was
+    told in place of results.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    search: int | None = None
+    error: str | None = None
+
+
+def shown_details(details: msgspec.Raw, *, with_content: bool) -> msgspec.Raw:
+    """Return the details of a step as they are shown: search results without their words, unless asked for."""
+    if with_content or b'"file_search"' not in bytes(details):
+        return details
+    calls = msgspec.json.decode(details, type=ToolCalls)
+    for call in calls.tool_calls:
+        if call.file_search is not UNSET:
+            bare = [msgspec.structs.replace(result, content=UNSET) for result in call.file_search.results]
+            call.file_search = msgspec.structs.replace(call.file_search, results=bare)
+    return msgspec.Raw(msgspec.json.encode(tool_call_details(calls.tool_calls)))
 
 
 def tool_call_details(calls: Sequence[ToolCall]) -> dict[str, Any]:
@@ -221,6 +277,7 @@ def required_action(calls: Sequence[ToolCall]) -> dict[str, Any]:
     asked = [
         {"id": c.id, "type": c.type, "function": {"name": c.function.name, "arguments": c.function.arguments}}
         for c in calls
+        if c.function is not UNSET
     ]
     return {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": asked}}
 

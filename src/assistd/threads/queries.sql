@@ -8,6 +8,15 @@ SELECT * FROM threads WHERE id = $1 AND project_id = $2
 UPDATE threads SET tool_resources = COALESCE($3, tool_resources), metadata = COALESCE($4, metadata)
 WHERE id = $1 AND project_id = $2 RETURNING *
 
+-- name: lock_resources
+SELECT tool_resources FROM threads WHERE id = $1 FOR UPDATE
+
+-- name: lock_resources_of
+SELECT tool_resources FROM threads WHERE id = $1 AND project_id = $2 FOR UPDATE
+
+-- name: set_resources
+UPDATE threads SET tool_resources = $2 WHERE id = $1
+
 -- name: delete_thread
 -- A run that is active on the thread goes with it: whoever executes it is told to stop. Its row is locked first,
 -- as by whoever writes what it does: run, then thread. The other way round the two would wait for each other.

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from assistd.db.pool import Database
-from assistd.threads import store
+from assistd.threads import attachments, store
 from assistd.threads.wire import CreateMessage, CreateThread, Message, ModifyMessage, ModifyThread, Thread
 from assistd.web.endpoint import Path
 from assistd.web.request import Request, check_id
 from assistd.web.wire import Deleted, ListOf
 
 
-def paths(db: Database) -> list[Path]:
-    """Return the room's paths, served from this database."""
+def paths(db: Database, embedding_model: str) -> list[Path]:
+    """Return the room's paths, served from this database; `embedding_model` is that of new vector stores."""
 
     async def create_thread(request: Request) -> Thread:
         new = request.body(CreateThread)
-        # A thread alone is one statement, which needs no transaction of its own.
-        async with db.transaction() if new.messages else db.acquire() as conn:
-            return await store.create_thread(conn, request.project_id, new)
+        async with db.acquire() if store.is_plain(new) else db.transaction() as conn:
+            return await store.create_thread(conn, request.project_id, new, embedding_model)
 
     async def get_thread(request: Request) -> Thread:
         async with db.acquire() as conn:
@@ -25,8 +24,10 @@ def paths(db: Database) -> list[Path]:
 
     async def modify_thread(request: Request) -> Thread:
         change = request.body(ModifyThread)
-        async with db.acquire() as conn:
-            return await store.modify_thread(conn, request.project_id, request.path["thread_id"], change)
+        async with db.transaction() if change.tool_resources else db.acquire() as conn:
+            return await store.modify_thread(
+                conn, request.project_id, request.path["thread_id"], change, embedding_model
+            )
 
     async def delete_thread(request: Request) -> Deleted:
         async with db.acquire() as conn:
@@ -34,8 +35,8 @@ def paths(db: Database) -> list[Path]:
 
     async def create_message(request: Request) -> Message:
         new = request.body(CreateMessage)
-        async with db.acquire() as conn:
-            return await store.create_message(conn, request.project_id, request.path["thread_id"], new)
+        async with db.transaction() if attachments.bring_files([new]) else db.acquire() as conn:
+            return await store.create_message(conn, request.project_id, request.path["thread_id"], new, embedding_model)
 
     async def list_messages(request: Request) -> ListOf[Message]:
         page = request.page()

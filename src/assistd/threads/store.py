@@ -9,6 +9,7 @@ import msgspec
 
 from assistd import errors, ids
 from assistd.db import sql
+from assistd.threads import attachments
 from assistd.threads.wire import (
     CreateMessage,
     CreateThread,
@@ -20,8 +21,8 @@ from assistd.threads.wire import (
     shown_attachments,
     shown_content,
 )
+from assistd.vector_stores.tool_resources import THREAD_STORE_DAYS, settle
 from assistd.web.paging import fetch_page
-from assistd.web.tools import normalize_resources
 from assistd.web.wire import Deleted, ListOf, Page, page_of, to_json
 
 SQL = sql.load(__package__)
@@ -32,15 +33,26 @@ _SHOWN_RESOURCES = msgspec.Raw(b'{"code_interpreter":{"file_ids":[]}}')
 # --- threads
 
 
-async def create_thread(conn: Any, project_id: str, new: CreateThread) -> Thread:
-    """Add a thread and its first messages. The answer shows its resources as given."""
-    resources = to_json(normalize_resources(new.tool_resources))
+async def create_thread(conn: Any, project_id: str, new: CreateThread, embedding_model: str) -> Thread:
+    """Add a thread and its first messages. The answer shows its resources, with what the messages attach.
+
+    `embedding_model` is what a vector store made on the way remembers. Run it in a transaction unless `is_plain`.
+    """
+    settled = await settle(conn, project_id, new.tool_resources, embedding_model, days=THREAD_STORE_DAYS)
+    resources = to_json(settled)
     row = await conn.fetchrow(
         SQL["create_thread"], ids.new("thread_"), project_id, resources, to_json(new.metadata or {})
     )
     if new.messages:
-        await add_messages(conn, row["id"], new.messages)
+        await add_messages(conn, project_id, row["id"], new.messages, embedding_model)
+        if attachments.bring_files(new.messages):
+            resources = await conn.fetchval(SQL["lock_resources"], row["id"])
     return Thread(id=row["id"], created_at=row["created_at"], metadata=row["metadata"], tool_resources=resources)
+
+
+def is_plain(new: CreateThread) -> bool:
+    """Say whether a new thread is one statement, which needs no transaction of its own."""
+    return not new.messages and new.tool_resources is None
 
 
 async def get_thread(conn: Any, project_id: str, id: str) -> Thread:
@@ -48,9 +60,13 @@ async def get_thread(conn: Any, project_id: str, id: str) -> Thread:
     return _thread(await conn.fetchrow(SQL["get_thread"], id, project_id), id)
 
 
-async def modify_thread(conn: Any, project_id: str, id: str, change: ModifyThread) -> Thread:
-    """Change what the request names, each as a whole."""
-    resources = None if change.tool_resources is None else to_json(normalize_resources(change.tool_resources))
+async def modify_thread(conn: Any, project_id: str, id: str, change: ModifyThread, embedding_model: str) -> Thread:
+    """Change what the request names, each as a whole. Run it in a transaction where it names resources."""
+    resources = None
+    if change.tool_resources is not None:
+        settled = await settle(conn, project_id, change.tool_resources, embedding_model, days=THREAD_STORE_DAYS)
+        kept = await conn.fetchval(SQL["lock_resources_of"], id, project_id)
+        resources = to_json({**msgspec.json.decode(kept or b"{}"), **settled})
     metadata = None if change.metadata is None else to_json(change.metadata)
     return _thread(await conn.fetchrow(SQL["modify_thread"], id, project_id, resources, metadata), id)
 
@@ -87,18 +103,32 @@ def _thread(row: Any, id: str) -> Thread:
 # --- messages
 
 
-async def create_message(conn: Any, project_id: str, thread_id: str, new: CreateMessage) -> Message:
-    """Add a message. Raises APIError where the thread is not there or a run is active on it."""
+async def create_message(
+    conn: Any, project_id: str, thread_id: str, new: CreateMessage, embedding_model: str
+) -> Message:
+    """Add a message. Raises APIError where the thread is not there or a run is active on it.
+
+    Run it in a transaction where the message brings files.
+    """
+    if attachments.bring_files([new]):
+        # Two messages that share a lock on the thread would wait for each other when both come to change it.
+        await conn.execute(SQL["lock_resources_of"], thread_id, project_id)
     row = await conn.fetchrow(SQL["create_message"], thread_id, project_id, ids.new("msg_"), *_columns(new))
     if row is None:
         raise errors.not_found("thread", thread_id)
     if row["active_run_id"] is not None:
         raise errors.thread_is_busy_for_messages(thread_id, row["active_run_id"])
+    if attachments.bring_files([new]):
+        await attachments.take_in(conn, project_id, thread_id, [new], embedding_model)
     return message(row)
 
 
-async def add_messages(conn: Any, thread_id: str, new: Sequence[CreateMessage]) -> list[Message]:
-    """Add messages in their order to a thread that the caller holds."""
+async def add_messages(
+    conn: Any, project_id: str, thread_id: str, new: Sequence[CreateMessage], embedding_model: str
+) -> list[Message]:
+    """Add messages in their order to a thread that the caller holds, in a transaction."""
+    if attachments.bring_files(new):
+        await attachments.take_in(conn, project_id, thread_id, new, embedding_model)
     rows = await conn.fetch(
         SQL["create_messages"],
         thread_id,

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from assistd.errors import APIError
-from assistd.web.tools import CodeInterpreterTool, Detail, ToolResources
+from assistd.vector_stores.tool_resources import ToolResources
+from assistd.web.tools import CodeInterpreterTool, Detail
 from assistd.web.wire import Metadata, RequestBody
 
 MAX_CONTENT = 256_000

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,18 +19,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from assistd import errors, ids
-from assistd.db.pool import is_away
+from assistd.db.pool import is_away, is_contended
 from assistd.errors import APIError
 from assistd.web.auth import Keyring
+from assistd.web.body import Body
 from assistd.web.request import PREFIXES, Request, check_id
 
 log = structlog.get_logger("assistd.web")
 
 _JSON = b"application/json"
-
-# How much of a body that is too large is taken off the wire before it is refused.
-_DRAINED_BYTES = 256 * 1024 * 1024
-_DRAINING_SECONDS = 10.0
 
 
 class Events:
@@ -42,7 +38,7 @@ class Events:
 
 
 class Relayed:
-    """An answer that passes another server's response through: its status, type and body chunks."""
+    """An answer that passes bytes through as they come, a file's or another server's: status, type and body chunks."""
 
     def __init__(
         self, status: int, content_type: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
@@ -60,11 +56,16 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Path:
-    """One path of the API and its handlers by method. `beta`: it wants the `OpenAI-Beta` header."""
+    """One path of the API and its handlers by method.
+
+    `beta`: it wants the `OpenAI-Beta` header. `streamed`: its POST handler reads the body itself, by
+    `request.stream`, because that may be large.
+    """
 
     template: str
     handlers: Mapping[str, Handler]
     beta: bool = True
+    streamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ class Endpoint:
             if is_away(fault):
                 log.error("database out of reach", path=scope["path"], error=str(fault) or type(fault).__name__)
                 await reply.error(errors.overloaded("The database is out of reach just now. Please try again soon."))
+            elif is_contended(fault):
+                log.warning("gave way to others", path=scope["path"], error=str(fault))
+                await reply.error(errors.overloaded("Others are changing the same objects. Please try again soon."))
             else:
                 log.exception("request failed", method=scope["method"], path=scope["path"])
                 await reply.error(errors.internal(reply.request_id))
@@ -113,15 +117,23 @@ class Endpoint:
             raise errors.wrong_method(method, scope["path"], self.allowed)
         if self.path.beta:
             _check_beta(headers.get("openai-beta"))
+        body = Body(receive, headers)
+        whole = method == "POST" and not self.path.streamed
         request = Request(
             id=reply.request_id,
             project_id=project_id,
             path={k: check_id(k, v) if k in PREFIXES else v for k, v in scope["path_params"].items()},
             query_string=scope["query_string"].decode("latin-1"),
             headers=headers,
-            raw_body=await _read(receive, headers, self.door.max_body_bytes) if method == "POST" else b"",
+            raw_body=await body.whole(self.door.max_body_bytes) if whole else b"",
+            chunks=body.stream if method == "POST" and self.path.streamed else None,
         )
-        answer = await handler(request)
+        try:
+            answer = await handler(request)
+        except APIError:
+            if self.path.streamed and method == "POST":
+                await body.drain()
+            raise
         if isinstance(answer, Events):
             await reply.stream(200, "text/event-stream; charset=utf-8", {}, answer.frames, receive)
         elif isinstance(answer, Relayed):
@@ -162,7 +174,7 @@ class _Reply:
         if self.status:  # the head is out: all that is left is to end the answer
             await self._send({"type": "http.response.body", "body": b""})
             return
-        body = {
+        body: dict[str, dict[str, str | None]] = {
             "error": {
                 "message": refusal.message,
                 "type": refusal.type,
@@ -170,6 +182,8 @@ class _Reply:
                 "code": refusal.code,
             }
         }
+        if refusal.detail:
+            body["detail"] = {"message": refusal.message, "code": refusal.code}
         encoded = msgspec.json.format(msgspec.json.encode(body), indent=2)
         await self.json(refusal.status, encoded, refusal.headers)
 
@@ -219,8 +233,6 @@ class _Reply:
         ]
         if self.project_id:
             headers.append((b"openai-project", self.project_id.encode()))
-        if self.project_id:
-            headers.append((b"openai-project", self.project_id.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
@@ -238,43 +250,6 @@ def _check_beta(value: str | None) -> None:
     if "assistants=v2" in versions:
         return
     raise errors.v1_not_served() if "assistants=v1" in versions else errors.no_beta_header()
-
-
-async def _read(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        # Who waits for a word before sending, or has far too much to send, hears it now.
-        if "expect" not in headers and int(declared) <= limit + _DRAINED_BYTES:
-            await _drain(receive)
-        raise errors.body_too_large(limit)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise APIError("The client closed the connection before its request was complete.", status=400)
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            parts.clear()
-            if message.get("more_body", False):
-                await _drain(receive)
-            raise errors.body_too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _drain(receive: Receive) -> None:
-    """Throw away the rest of a body, within reason: most clients listen only when they have sent everything."""
-    left = _DRAINED_BYTES
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAINING_SECONDS):
-            while left > 0:
-                message = await receive()
-                left -= len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
 
 
 async def _disconnect(receive: Receive) -> None:

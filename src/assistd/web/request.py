@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -18,13 +18,17 @@ from assistd.web.wire import Page
 
 T = TypeVar("T")
 
-# What an id in a path or a body must begin with, by parameter.
+# What an id in a path or a body must begin with, by parameter. Files are not here: whatever names
+# none is "No such File object".
 PREFIXES = {
     "assistant_id": "asst",
     "thread_id": "thread",
     "message_id": "msg",
     "run_id": "run",
     "step_id": "step",
+    "upload_id": "upload",
+    "vector_store_id": "vs",
+    "batch_id": "vsfb",
 }
 NOUNS = {
     "assistant_id": "assistant",
@@ -32,6 +36,9 @@ NOUNS = {
     "message_id": "message",
     "run_id": "run",
     "step_id": "run step",
+    "upload_id": "upload",
+    "vector_store_id": "vector store",
+    "batch_id": "file batch",
 }
 
 _INTEGER = re.compile(r"-?[0-9]{1,100}\Z")
@@ -45,7 +52,10 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """An authenticated request. `path` holds the ids of the URL, checked for their kind."""
+    """An authenticated request. `path` holds the ids of the URL, checked for their kind.
+
+    Of a path that is `streamed`, `raw_body` is empty, and `stream` gives the body.
+    """
 
     id: str
     project_id: str
@@ -53,6 +63,17 @@ class Request(msgspec.Struct, frozen=True):
     query_string: str
     headers: Mapping[str, str]
     raw_body: bytes
+    chunks: Callable[[int, APIError], AsyncIterator[bytes]] | None = None
+
+    def stream(self, limit: int, too_large: APIError | None = None) -> AsyncIterator[bytes]:
+        """The body as it comes, once. Only for a path that is `streamed`.
+
+        Raises `too_large` (default: the 413 of any body) as soon as it is known that more than `limit` bytes come;
+        APIError (408) for a client that stops sending; APIError (400) for one that is gone.
+        """
+        if self.chunks is None:
+            raise TypeError("This path takes its body whole: it is not declared as streamed.")
+        return self.chunks(limit, too_large or errors.body_too_large(limit))
 
     def body(self, kind: type[T]) -> T:
         """Decode and check the JSON body. Raises APIError in the words of the original service."""
@@ -65,11 +86,11 @@ class Request(msgspec.Struct, frozen=True):
             found.setdefault(name.partition("[")[0], []).append(value)
         return found
 
-    def page(self) -> Page:
+    def page(self, default: int = 20, most: int = 100) -> Page:
         """The list parameters. Raises APIError for a limit out of range or an unknown order."""
         query = self.query()
         return Page(
-            limit=_limit(query.get("limit", [])),
+            limit=_limit(query.get("limit", []), default, most),
             order=_order(query.get("order", [])),
             after=_last(query.get("after", [])),
             before=_last(query.get("before", [])),
@@ -140,9 +161,9 @@ def _check_storable(value: Any) -> None:
         level = below
 
 
-def _limit(values: list[str]) -> int:
+def _limit(values: list[str], default: int, most: int) -> int:
     if not values or values[-1] == "":
-        return 20
+        return default
     if not _INTEGER.match(values[-1]):
         raise APIError(
             "Invalid type for 'limit': expected an integer, but got a string instead.",
@@ -150,7 +171,7 @@ def _limit(values: list[str]) -> int:
             code="invalid_type",
         )
     value = int(values[-1])
-    fault = explain(value, msgspec.inspect.IntType(ge=1, le=100), "limit")
+    fault = explain(value, msgspec.inspect.IntType(ge=1, le=most), "limit")
     if fault:
         raise fault
     return value

@@ -1,4 +1,4 @@
-"""The shapes that assistants, threads and runs share: tools, their resources, formats and choices.
+"""The shapes that assistants and runs share: tools, formats and choices.
 
 Requests are decoded into these structs, so that they are checked; what is kept
 and shown again is the normalised JSON that the functions below make of them.
@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from assistd.errors import APIError
-from assistd.web.wire import Metadata, RequestBody
+from assistd.web.wire import RequestBody
 
 FunctionName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+\Z")]
 Detail = Literal["auto", "low", "high"]
@@ -108,70 +107,6 @@ def _normalize_search(options: FileSearchOptions) -> dict[str, Any]:
     shown: dict[str, Any] = {"ranking_options": ranking}
     if options.max_num_results is not None:
         shown["max_num_results"] = options.max_num_results
-    return shown
-
-
-# --- resources of the tools
-
-
-class CodeInterpreterResources(RequestBody, frozen=True):
-    """Files that the code interpreter sees."""
-
-    file_ids: Annotated[list[str], Meta(max_length=20)] | None = None
-
-
-class NewVectorStore(RequestBody, frozen=True):
-    """A vector store to be made together with the object."""
-
-    file_ids: list[str] | None = None
-    chunking_strategy: dict[str, Any] | None = None
-    expires_after: dict[str, Any] | None = None
-    metadata: Metadata | None = None
-
-
-class FileSearchResources(RequestBody, frozen=True):
-    """The vector store that file search looks into."""
-
-    vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
-    vector_stores: Annotated[list[NewVectorStore], Meta(max_length=1)] | None = None
-
-
-class ToolResources(RequestBody, frozen=True):
-    """What the tools of an assistant or thread may use."""
-
-    code_interpreter: CodeInterpreterResources | None = None
-    file_search: FileSearchResources | None = None
-
-
-def normalize_resources(resources: ToolResources | None) -> dict[str, Any]:
-    """Return tool resources as they are shown.
-
-    Raises APIError where a vector store is to be made on the way: this version keeps no vector stores yet.
-    """
-    shown: dict[str, Any] = {}
-    if resources is None:
-        return shown
-    if resources.code_interpreter is not None:
-        shown["code_interpreter"] = {"file_ids": resources.code_interpreter.file_ids or []}
-    if resources.file_search is not None:
-        if resources.file_search.vector_stores:
-            raise APIError(
-                "Vector stores are not available in this version of assistd.",
-                param="tool_resources.file_search.vector_stores",
-                code="unsupported_value",
-            )
-        shown["file_search"] = {"vector_store_ids": resources.file_search.vector_store_ids or []}
-    return shown
-
-
-def with_defaults_for(tools: Sequence[dict[str, Any]], resources: dict[str, Any]) -> dict[str, Any]:
-    """Add the empty resources that the service shows for every enabled tool."""
-    enabled = {tool["type"] for tool in tools}
-    shown = dict(resources)
-    if "code_interpreter" in enabled:
-        shown.setdefault("code_interpreter", {"file_ids": []})
-    if "file_search" in enabled:
-        shown.setdefault("file_search", {"vector_store_ids": []})
     return shown
 
 

@@ -1,0 +1,100 @@
+"""How bytes come in: a blob without an owner first, then the row that owns it.
+
+A blob's key is noted in `loose_blobs` before its first byte is written, and taken
+out by the transaction that writes the row which owns it. Wherever a process dies
+in between, the key is still noted, and the sweeper deletes the blob when it is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from assistd import errors
+from assistd.db import sql
+from assistd.db.pool import Database
+from assistd.errors import APIError
+from assistd.files.blobs import Blobs, new_key
+
+log = structlog.get_logger("assistd.files")
+
+SQL = sql.load(Path(__file__).with_name("blobs.sql"))
+
+# When an honest write must have ended.
+_DUE_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class LooseBlob:
+    """A blob that was written and that no row owns yet; `size` in bytes."""
+
+    key: str
+    due: datetime
+    size: int
+
+
+@asynccontextmanager
+async def take_in(db: Database, blobs: Blobs, chunks: AsyncIterator[bytes]) -> AsyncIterator[LooseBlob]:
+    """Write a blob, and hand it over inside the block, which is to `adopt` it in a transaction.
+
+    Where writing fails or the block refuses (APIError), the blob is dropped. Any other fault may come from a commit
+    whose answer was lost: then the note decides, in the sweep.
+    """
+    key = new_key()
+    async with db.acquire() as conn:
+        due = await conn.fetchval(SQL["announce"], key, _DUE_SECONDS)
+    try:
+        size = await blobs.write(key, chunks)
+    except Exception:
+        await _drop(db, blobs, key)
+        raise
+    try:
+        yield LooseBlob(key, due, size)
+    except APIError:
+        await _drop(db, blobs, key)
+        raise
+
+
+async def adopt(conn: Any, blob: LooseBlob) -> None:
+    """Take a blob out of the loose ones, in the transaction that writes its owner."""
+    if await conn.fetchval(SQL["adopt"], blob.key, blob.due) is None:
+        raise errors.body_too_slow()
+
+
+async def take_due(conn: Any, limit: int, lease_seconds: int) -> list[str]:
+    """Take the keys of blobs that nobody owns and that are due, so that no other sweeper does."""
+    return [row["key"] for row in await conn.fetch(SQL["take_due"], limit, lease_seconds)]
+
+
+async def forget(conn: Any, keys: list[str]) -> None:
+    """Take blobs that were deleted off the list."""
+    await conn.execute(SQL["forget"], keys)
+
+
+async def bounded(chunks: AsyncIterator[bytes], limit: int, refusal: APIError) -> AsyncIterator[bytes]:
+    """Pass chunks on, and raise once they are more than `limit` bytes."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise refusal
+        yield chunk
+
+
+async def _drop(db: Database, blobs: Blobs, key: str) -> None:
+    """Delete a blob that nobody will own. What does not work now, the sweeper does."""
+    try:
+        await blobs.delete([key])
+        async with db.acquire() as conn:
+            await forget(conn, [key])
+    except (Exception, asyncio.CancelledError) as fault:
+        log.warning("blob left to the sweeper", key=key, error=str(fault) or type(fault).__name__)
+        if isinstance(fault, asyncio.CancelledError):
+            raise

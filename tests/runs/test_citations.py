@@ -1,0 +1,102 @@
+"""Markers in an answer become annotations, however the text is cut."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistd.runs.citations import Piece, Reader, Source, annotation, marker, quote, shown_name
+
+FOODS = Source("file-1", "favorite_foods.txt", "The favorite food of several people:\n- Ada: tacos\n- Filip: cake")
+NOTES = Source("file-2", "notes of 【May】.pdf", "Rain.")
+SOURCES = {(4, 0): FOODS, (4, 11): NOTES}
+
+CITED = "【4:0†favorite_foods.txt】"
+
+
+def read(*pieces: str) -> list[Piece]:
+    reader = Reader(SOURCES)
+    return [piece for value in pieces for piece in reader.feed(value)] + reader.flush()
+
+
+def cited(*pieces: str) -> list[str]:
+    return [piece.text for piece in read(*pieces) if piece.source is not None]
+
+
+def test_a_marker_goes_out_whole_with_what_it_cites() -> None:
+    assert read("Cake", "【4", ":0†favorite_", "foods.txt】.") == [Piece("Cake"), Piece(CITED, FOODS), Piece(".")]
+
+
+def test_the_older_form_names_no_file() -> None:
+    assert read("【4:0†source】") == [Piece("【4:0†source】", FOODS)]
+
+
+def test_a_file_s_name_is_shown_so_that_it_can_stand_in_a_marker() -> None:
+    assert marker(4, 11, NOTES.filename) == "【4:11†notes of May .pdf】"
+    assert cited(marker(4, 11, NOTES.filename)) == [marker(4, 11, NOTES.filename)]
+    assert shown_name("a\nb†c.txt") == "a b c.txt"
+
+
+def test_what_names_no_result_stays_text() -> None:
+    for invented in (
+        "【4:1†favorite_foods.txt】",  # no such result
+        "【5:0†favorite_foods.txt】",  # no such search
+        "【4:0†other.txt】",  # another file's name
+        "【4:0】",
+        "【x】",
+        "【】",
+        "【4:0†favorite_foods.txt",  # never closed
+        "【4:0†" + "x" * 400 + "】",
+    ):
+        assert "".join(piece.text for piece in read(invented)) == invented
+        assert cited(invented) == []
+
+
+def test_one_that_was_never_closed_does_not_hide_the_next() -> None:
+    assert cited(f"【4:0†no 【see {CITED}") == [CITED]
+    assert cited("【4:", CITED) == [CITED]
+
+
+def test_text_is_held_back_no_longer_than_it_may_become_a_marker() -> None:
+    reader = Reader(SOURCES)
+    assert reader.feed("Cake 【") == [Piece("Cake ")]
+    assert reader.feed("12") == []
+    assert reader.feed(" apples") == [Piece("【12 apples")]
+    assert reader.flush() == []
+    assert reader.feed("【4:0†" + "x" * 400) == [Piece("【4:0†" + "x" * 400)]
+
+
+@given(
+    st.lists(
+        st.sampled_from([CITED, "【4:11†source】", "【", "】", "4", ":", "0", "†", "source", "word ", "é", "😀", "\n"])
+    ),
+    st.lists(st.integers(0, 200)),
+)
+def test_how_the_text_is_cut_makes_no_difference(words: list[str], cuts: list[int]) -> None:
+    text = "".join(words)
+    places = sorted({cut for cut in cuts if cut < len(text)})
+    pieces = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    assert "".join(piece.text for piece in read(*pieces)) == text
+    assert cited(*pieces) == cited(text)
+
+
+def test_offsets_are_code_points_and_half_open() -> None:
+    said = "Filip's 😀 food is cake"
+    made = annotation(CITED, FOODS, len(said), said)
+    assert (said + CITED + ".")[made["start_index"] : made["end_index"]] == CITED == made["text"]
+    assert made["type"] == "file_citation"
+    assert made["file_citation"]["file_id"] == "file-1"
+
+
+def test_the_quote_is_the_part_of_the_passage_that_the_statement_rests_on() -> None:
+    passage = " ".join(f"Sentence number {i} is about nothing in particular, at some length." for i in range(40))
+    passage += "\nThe harbour of Trieste was dug in 1869 by engineer Pascal. " + "Later it silted up. " * 40
+    found = quote(passage, "Someone asked. Pascal dug the harbour in 1869")
+    assert "The harbour of Trieste was dug in 1869 by engineer Pascal." in found
+    assert found in passage
+    assert len(found) < 700
+
+
+@given(st.text(), st.text())
+def test_a_quote_is_always_words_of_the_passage(passage: str, said: str) -> None:
+    assert quote(passage, said) in passage
