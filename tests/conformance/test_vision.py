@@ -112,7 +112,7 @@ def test_a_picture_that_was_deleted_is_told(walk: Walk) -> None:
     (question,) = shown(walk, walk.run(thread))
     assert question["content"] == [
         {"type": "text", "text": "/report"},
-        {"type": "text", "text": "[image that was deleted]"},
+        {"type": "text", "text": "[image that is no longer shown]"},
         {"type": "image_url", "image_url": {"url": data_url("png", PNG), "detail": "auto"}},
     ]
 

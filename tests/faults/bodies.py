@@ -197,14 +197,177 @@ THREADS: list[tuple[Any, Error]] = [
     ({"metadata": {LONG_KEY: ""}}, long_key("metadata", LONG_KEY)),
     ({"assistant_id": "asst_1"}, unknown("assistant_id")),
     (
-        {"tool_resources": {"file_search": {"vector_stores": [{"file_ids": []}]}}},
+        {"tool_resources": {"file_search": {"vector_stores": [{}, {}]}}},
+        too_many("tool_resources.file_search.vector_stores", 1, 2),
+    ),
+    (
+        {"tool_resources": {"file_search": {"vector_stores": [{"name": "n"}]}}},
+        unknown("tool_resources.file_search.vector_stores[0].name"),
+    ),
+    (
+        {"tool_resources": {"file_search": {"vector_stores": [{"chunking_strategy": {"type": "other"}}]}}},
+        not_among("tool_resources.file_search.vector_stores[0].chunking_strategy.type", "other", "'auto' and 'static'"),
+    ),
+]
+
+
+def chunked(size: Any, overlap: Any, **more: Any) -> dict[str, Any]:
+    sizes = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": overlap}
+    return {"chunking_strategy": {"type": "static", "static": sizes}, **more}
+
+
+STATIC = "chunking_strategy.static"
+POLICY: list[tuple[Any, Error]] = [
+    ({"expires_after": 3}, wrong_type("expires_after", "an object", "an integer")),
+    ({"expires_after": {"days": 3}}, missing("expires_after.anchor")),
+    ({"expires_after": {"anchor": "last_active_at"}}, missing("expires_after.days")),
+    (
+        {"expires_after": {"anchor": "created_at", "days": 3}},
+        not_among("expires_after.anchor", "created_at", "'last_active_at'"),
+    ),
+    (
+        {"expires_after": {"anchor": "last_active_at", "days": 0}},
+        out_of_range("expires_after.days", "integer", "below", "1", "0"),
+    ),
+    (
+        {"expires_after": {"anchor": "last_active_at", "days": 366}},
+        out_of_range("expires_after.days", "integer", "above", "365", "366"),
+    ),
+    ({"name": 1}, wrong_type("name", "a string", "an integer")),
+    ({"metadata": PAIRS_17}, too_many_keys("metadata", 17)),
+    ({"metadata": {LONG_KEY: ""}}, long_key("metadata", LONG_KEY)),
+]
+
+VECTOR_STORES: list[tuple[Any, Error]] = [
+    *POLICY,
+    ({"nmae": "x"}, unknown("nmae")),
+    ({"file_ids": "file-1"}, wrong_type("file_ids", "an array of strings", "a string")),
+    ({"file_ids": [1]}, wrong_type("file_ids[0]", "a string", "an integer")),
+    ({"file_ids": ["file-1"] * 501}, too_many("file_ids", 500, 501)),
+    ({"chunking_strategy": {}}, missing("chunking_strategy.type")),
+    ({"chunking_strategy": {"type": "static"}}, missing(STATIC)),
+    ({"chunking_strategy": {"type": "whole"}}, not_among("chunking_strategy.type", "whole", "'auto' and 'static'")),
+    (chunked(99, 0), out_of_range(f"{STATIC}.max_chunk_size_tokens", "integer", "below", "100", "99")),
+    (chunked(4097, 0), out_of_range(f"{STATIC}.max_chunk_size_tokens", "integer", "above", "4096", "4097")),
+    (chunked(100, -1), out_of_range(f"{STATIC}.chunk_overlap_tokens", "integer", "below", "0", "-1")),
+    (chunked("100", 0), wrong_type(f"{STATIC}.max_chunk_size_tokens", "an integer", "a string")),
+    # Of overlaps, what is too much depends on the size; it is told when the files are looked at.
+    (
+        chunked(100, 51, file_ids=["file-none"]),
         Error(
             400,
-            "Vector stores are not available in this version of assistd.",
-            "tool_resources.file_search.vector_stores",
-            "unsupported_value",
+            f"Invalid '{STATIC}.chunk_overlap_tokens': integer above maximum value. Expected a value <= 50 (half of "
+            "max_chunk_size_tokens), but got 51 instead.",
+            f"{STATIC}.chunk_overlap_tokens",
+            "integer_above_max_value",
         ),
     ),
+]
+
+VECTOR_STORE: list[tuple[Any, Error]] = [*POLICY, ({"file_ids": []}, unknown("file_ids"))]
+
+ATTRIBUTES: list[tuple[Any, Error]] = [
+    ({"attributes": []}, wrong_type("attributes", "an object", "an array")),
+    ({"attributes": PAIRS_17}, too_many_keys("attributes", 17)),
+    ({"attributes": {LONG_KEY: 1}}, long_key("attributes", LONG_KEY)),
+    ({"attributes": {"a": "v" * 513}}, too_long("attributes.a", 512, 513)),
+]
+
+STORE_FILE: list[tuple[Any, Error]] = [
+    ({}, missing("attributes")),
+    *ATTRIBUTES,
+    ({"attributes": {}, "file_id": "file-1"}, unknown("file_id")),
+]
+
+FILE = {"file_id": "file-none"}
+STORE_FILES: list[tuple[Any, Error]] = [
+    ({}, missing("file_id")),
+    ({"file_id": None}, wrong_type("file_id", "a string", "null")),
+    ({**FILE, "file": "x"}, unknown("file")),
+    *(({**FILE, **body}, error) for body, error in ATTRIBUTES),
+    (chunked(99, 0, **FILE), out_of_range(f"{STATIC}.max_chunk_size_tokens", "integer", "below", "100", "99")),
+]
+
+BATCHES: list[tuple[Any, Error]] = [
+    ({}, missing("file_ids")),
+    ({"file_ids": None}, missing("file_ids")),
+    ({"file_ids": []}, empty_array("file_ids")),
+    ({"files": []}, empty_array("files")),
+    ({"files": ["file-1"]}, wrong_type("files[0]", "an object", "a string")),
+    ({"files": [FILE, {}]}, missing("files[1].file_id")),
+    ({"file_ids": ["file-1"] * 2001}, too_many("file_ids", 2000, 2001)),
+    ({"files": [FILE] * 2001}, too_many("files", 2000, 2001)),
+    (
+        {"file_ids": ["file-1"], "files": [FILE]},
+        Error(
+            400,
+            "Mutually exclusive parameters: 'file_ids' and 'files'. Ensure you are only providing one of: "
+            "'file_ids' or 'files'.",
+            "files",
+            "mutually_exclusive_parameters",
+        ),
+    ),
+    *(({"file_ids": ["file-1"], **body}, error) for body, error in ATTRIBUTES),
+]
+
+QUERY = {"query": "x"}
+SEARCHES: list[tuple[Any, Error]] = [
+    ({}, missing("query")),
+    ({"query": ""}, empty_string("query")),
+    ({"query": []}, empty_array("query")),
+    ({**QUERY, "max_num_results": 0}, out_of_range("max_num_results", "integer", "below", "1", "0")),
+    ({**QUERY, "max_num_results": 51}, out_of_range("max_num_results", "integer", "above", "50", "51")),
+    ({**QUERY, "rewrite_query": "yes"}, wrong_type("rewrite_query", "a boolean", "a string")),
+    ({**QUERY, "filters": []}, wrong_type("filters", "an object", "an array")),
+    ({**QUERY, "filters": {}}, missing("filters.type")),
+    ({**QUERY, "filters": {"type": "eq", "value": 1}}, missing("filters.key")),
+    ({**QUERY, "filters": {"type": "eq", "key": "a"}}, missing("filters.value")),
+    ({**QUERY, "filters": {"type": "and"}}, missing("filters.filters")),
+    (
+        {**QUERY, "ranking_options": {"score_threshold": 1.5}},
+        out_of_range("ranking_options.score_threshold", "decimal", "above", "1", "1.5"),
+    ),
+    (
+        {**QUERY, "ranking_options": {"ranker": "best"}},
+        not_among("ranking_options.ranker", "best", "'none', 'auto', and 'default-2024-11-15'"),
+    ),
+    ({**QUERY, "top_k": 3}, unknown("top_k")),
+]
+
+UPLOAD = {"filename": "a.txt", "purpose": "assistants", "bytes": 1, "mime_type": "text/plain"}
+UPLOADS: list[tuple[Any, Error]] = [
+    ({}, missing("filename")),
+    *(({k: v for k, v in UPLOAD.items() if k != name}, missing(name)) for name in UPLOAD),
+    ({**UPLOAD, "bytes": "1"}, wrong_type("bytes", "an integer", "a string")),
+    ({**UPLOAD, "bytes": 0}, out_of_range("bytes", "integer", "below", "1", "0")),
+    (
+        {**UPLOAD, "bytes": 2**33 + 1},
+        out_of_range("bytes", "integer", "above", str(2**33), str(2**33 + 1)),
+    ),
+    ({**UPLOAD, "filename": ""}, empty_string("filename")),
+    ({**UPLOAD, "mime_type": "t" * 256}, too_long("mime_type", 255, 256)),
+    (
+        {**UPLOAD, "purpose": "assistants_output"},
+        not_among(
+            "purpose",
+            "assistants_output",
+            "'fine-tune', 'assistants', 'batch', 'user_data', 'vision', and 'evals'",
+        ),
+    ),
+    (
+        {**UPLOAD, "expires_after": {"anchor": "created_at", "seconds": 3599}},
+        out_of_range("expires_after.seconds", "integer", "below", "3600", "3599"),
+    ),
+    ({**UPLOAD, "file": "x"}, unknown("file")),
+]
+
+COMPLETE: list[tuple[Any, Error]] = [
+    ({}, missing("part_ids")),
+    ({"part_ids": "part_1"}, wrong_type("part_ids", "an array of strings", "a string")),
+    ({"part_ids": []}, empty_array("part_ids")),
+    ({"part_ids": [1]}, wrong_type("part_ids[0]", "a string", "an integer")),
+    ({"part_ids": ["part_1"], "md5": 1}, wrong_type("md5", "a string", "an integer")),
+    ({"part_ids": ["part_1"], "parts": 1}, unknown("parts")),
 ]
 
 RUN = {"assistant_id": "asst_none"}

@@ -11,6 +11,7 @@ from tests.support.databases import new_database
 from tests.support.http import Api
 from tests.support.server import Server, serve
 from tests.support.talk import FUNCTION, start, until
+from tests.support.waiting import eventually
 
 MAX_BODY_BYTES = 1_000_000  # lets a test send too much without sending much
 
@@ -57,13 +58,17 @@ def thread(api: Api) -> str:
 
 @dataclass(frozen=True)
 class Objects:
-    """One of each kind of object: a run that has ended, its thread, its message and its step."""
+    """One of each kind of object: a run that has ended, its thread, message and step; an upload, a store, its file."""
 
     assistant_id: str
     thread_id: str
     message_id: str
     run_id: str
     step_id: str
+    upload_id: str
+    vector_store_id: str
+    batch_id: str
+    file_id: str
 
 
 @pytest.fixture(scope="session")
@@ -72,4 +77,19 @@ def objects(api: Api, assistant: str) -> Objects:
     thread = f"/threads/{run['thread_id']}"
     message = api.get(f"{thread}/messages").ok["first_id"]
     step = api.get(f"{thread}/runs/{run['id']}/steps").ok["first_id"]
-    return Objects(assistant, run["thread_id"], message, run["id"], step)
+    return Objects(assistant, run["thread_id"], message, run["id"], step, new_upload(api), *new_store(api))
+
+
+def new_upload(api: Api) -> str:
+    """Make an upload that waits for its parts, and return its id."""
+    new = {"filename": "a.txt", "purpose": "assistants", "bytes": 6, "mime_type": "text/plain"}
+    return str(api.post("/uploads", new).ok["id"])
+
+
+def new_store(api: Api, text: str = "The sky is blue.") -> tuple[str, str, str]:
+    """Make a vector store of one file that was read, and return the ids of the store, of a batch and of the file."""
+    file = str(api.upload(text.encode(), "sky.txt").ok["id"])
+    store = str(api.post("/vector_stores").ok["id"])
+    batch = str(api.post(f"/vector_stores/{store}/file_batches", {"file_ids": [file]}).ok["id"])
+    eventually(lambda: api.get(f"/vector_stores/{store}").ok["file_counts"]["completed"])
+    return store, batch, file

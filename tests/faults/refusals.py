@@ -7,11 +7,32 @@ from tests.support.errors import Error
 NAME_PATTERN = "^[a-zA-Z0-9_-]+$"
 
 # Kinds of objects by the prefix of their ids: what they are called in sentences.
-NOUNS = {"asst": "assistant", "thread": "thread", "msg": "message", "run": "run", "step": "run step"}
+NOUNS = {
+    "asst": "assistant",
+    "thread": "thread",
+    "msg": "message",
+    "run": "run",
+    "step": "run step",
+    "upload": "upload",
+    "vs": "vector store",
+    "vsfb": "file batch",
+}
 
 
 def not_found(kind: str, id: str) -> Error:
     return Error(404, f"No {NOUNS[kind]} found with id '{id}'.")
+
+
+def no_file(id: str) -> Error:
+    return Error(404, f"No such File object: {id}", "id", detail=True)
+
+
+def not_in_store(id: str, store: str) -> Error:
+    return Error(404, f"No file found with id '{id}' in vector store '{store}'.")
+
+
+def files_not_found(*ids: str) -> Error:
+    return Error(400, f"The following files were not found: {', '.join(ids)}", "file_ids")
 
 
 def wrong_kind(param: str, id: str, prefix: str) -> Error:

@@ -44,10 +44,21 @@ WITH_BETA = [
     ("GET", "/threads/thread_1/runs/run_1/events"),
     ("GET", "/threads/thread_1/runs/run_1/steps/step_1"),
 ]
-WITHOUT_BETA = [("GET", "/models"), ("GET", "/models/m"), ("POST", "/chat/completions"), ("POST", "/embeddings")]
+KEYED = [
+    *(("POST", "/files"), ("GET", "/files/file-1"), ("DELETE", "/files/file-1"), ("GET", "/files/file-1/content")),
+    *(("POST", f"/uploads/upload_1/{end}") for end in ("parts", "complete", "cancel")),
+    *((method, "/vector_stores/vs_1") for method in ("GET", "POST", "DELETE")),
+    *(("POST", f"/vector_stores/vs_1/{end}") for end in ("files", "file_batches", "search")),
+    *((method, "/vector_stores/vs_1/files/file-1") for method in ("GET", "POST", "DELETE")),
+    *(("GET", f"/vector_stores/vs_1/{end}") for end in ("files", "files/file-1/content", "file_batches/vsfb_1/files")),
+]
+WITHOUT_BETA = [
+    *(("GET", "/models"), ("GET", "/models/m"), ("POST", "/chat/completions"), ("POST", "/embeddings")),
+    *(("GET", "/files"), ("POST", "/uploads"), ("GET", "/vector_stores"), ("POST", "/vector_stores")),
+]
 
 
-@pytest.mark.parametrize(("method", "path"), WITH_BETA + WITHOUT_BETA)
+@pytest.mark.parametrize(("method", "path"), WITH_BETA + WITHOUT_BETA + KEYED)
 def test_every_path_wants_a_key(api: Api, method: str, path: str) -> None:
     """Even where no key was created yet: clients are to be set up as they will be used."""
     for header in (None, "", "Bearer", "Bearer ", "Bearer    ", "sk-any", "Basic OnNrLWFueQ==", "Token x", "Bearerx"):
@@ -73,9 +84,12 @@ def test_the_beta_header_may_name_more(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), WITHOUT_BETA)
-def test_the_models_paths_want_no_beta_header(api: Api, method: str, path: str) -> None:
-    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]} if "chat" in path else None
-    body = {"model": "m", "input": "x"} if "embeddings" in path else body
+def test_the_other_paths_want_no_beta_header(api: Api, method: str, path: str) -> None:
+    body = {
+        "/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+        "/embeddings": {"model": "m", "input": "x"},
+        "/uploads": {"filename": "a.txt", "purpose": "vision", "bytes": 1, "mime_type": "text/plain"},
+    }.get(path)
     assert api(method, path, body, headers={"OpenAI-Beta": None}).status == 200
 
 

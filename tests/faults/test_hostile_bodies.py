@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import MAX_BODY_BYTES
+from tests.faults.conftest import MAX_BODY_BYTES, Objects
 from tests.support.errors import Error, shape_of
-from tests.support.http import Api
+from tests.support.http import FORM, Api, form
 from tests.support.talk import path_of, until
+from tests.support.waiting import eventually
 
 POSTS = [
     "/assistants",
@@ -26,7 +27,16 @@ POSTS = [
     "/threads/runs",
     "/chat/completions",
     "/embeddings",
+    "/uploads",
+    "/uploads/upload_1/complete",
+    "/vector_stores",
+    "/vector_stores/vs_1",
+    "/vector_stores/vs_1/files",
+    "/vector_stores/vs_1/files/file-1",
+    "/vector_stores/vs_1/file_batches",
+    "/vector_stores/vs_1/search",
 ]
+FORMS = {"/files": "file", "/uploads/{upload}/parts": "data"}
 NOT_JSON = [
     b" ", b"{", b'{"metadata"', b'{"metadata": ', b"{}{}", b"{} x", b"{,}", b"{'a': 1}", b'{"a": 1,}', b"// {}\n{}",
     b"undefined", b"NaN", b'{"temperature": NaN}', b'{"temperature": Infinity}', b'{"temperature": .5}',
@@ -106,6 +116,16 @@ def test_a_schema_nested_as_deeply_as_is_allowed_can_be_run(api: Api) -> None:
         ("/threads/thread_1/messages", {"role": "user", "content": "x", "attachments": [{"file_id": "\0"}]}),
         ("/threads/thread_1/runs", {"assistant_id": "asst_\0"}),
         ("/threads/runs", {"assistant_id": "asst_1", "instructions": "\0"}),
+        ("/vector_stores", {"name": "\0"}),
+        ("/vector_stores", {"file_ids": ["file-\0"]}),
+        ("/vector_stores/vs_1", {"metadata": {"\0": ""}}),
+        ("/vector_stores/vs_1/files", {"file_id": "file-\0"}),
+        ("/vector_stores/vs_1/files/file-1", {"attributes": {"a\0": 1}}),
+        ("/vector_stores/vs_1/file_batches", {"files": [{"file_id": "a", "attributes": {"a": "\0"}}]}),
+        ("/vector_stores/vs_1/search", {"query": "\0"}),
+        ("/vector_stores/vs_1/search", {"query": "a", "filters": {"type": "eq", "key": "\0", "value": 1}}),
+        ("/uploads", {"filename": "\0", "purpose": "vision", "bytes": 1, "mime_type": "a"}),
+        ("/uploads/upload_1/complete", {"part_ids": ["\0"]}),
         ("/threads/thread_1/runs/run_1/submit_tool_outputs", {"tool_outputs": [{"tool_call_id": "\0"}]}),
         ("/threads/thread_1/runs/run_1/submit_tool_outputs", {"tool_outputs": [{"tool_call_id": "a", "output": "\0"}]}),
     ],
@@ -114,21 +134,21 @@ def test_the_one_character_that_postgresql_cannot_keep_is_refused(api: Api, path
     NUL.check(api.post(path, body))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\\u0000",
-        "a\\\\u0000",
-        "\x01\x1f\x7f\x80",
-        "\u2028\u2029",
-        "\U0001f600\U0001f3f3\ufe0f\u200d\U0001f308",
-        "\ufeff\ufffe\uffff",
-        "\u202eabc",
-        "e\u0301",
-        "\U0010ffff",
-        "\r\n\t",
-    ],
-)
+CHARACTERS = [
+    "\\u0000",
+    "a\\\\u0000",
+    "\x01\x1f\x7f\x80",
+    "\u2028\u2029",
+    "\U0001f600\U0001f3f3\ufe0f\u200d\U0001f308",
+    "\ufeff\ufffe\uffff",
+    "\u202eabc",
+    "e\u0301",
+    "\U0010ffff",
+    "\r\n\t",
+]
+
+
+@pytest.mark.parametrize("text", CHARACTERS)
 def test_every_other_character_comes_back_as_it_was(api: Api, text: str) -> None:
     """In values and keys, through the database, an answer and the model."""
     made = api.post("/threads", {"messages": [{"role": "user", "content": text}], "metadata": {text: text}}).ok
@@ -136,6 +156,38 @@ def test_every_other_character_comes_back_as_it_was(api: Api, text: str) -> None
     (message,) = api.get(f"/threads/{made['id']}/messages").ok["data"]
     assert message["content"][0]["text"]["value"] == text
     assert api.get(f"/threads/{made['id']}").ok["metadata"] == {text: text}
+
+
+@pytest.mark.parametrize("text", CHARACTERS)
+def test_every_other_character_comes_back_from_vector_stores_too(api: Api, objects: Objects, text: str) -> None:
+    """In names, keys, attributes, and as what is searched for."""
+    made = api.post("/vector_stores", {"name": text, "metadata": {text: text}}).ok
+    store = f"/vector_stores/{made['id']}"
+    assert [api.get(store).ok[key] for key in ("name", "metadata")] == [text, {text: text}]
+    attached = {"file_id": objects.file_id, "attributes": {text: text}}
+    assert api.post(f"{store}/files", attached).ok["attributes"] == {text: text}
+    file = f"{store}/files/{objects.file_id}"
+    eventually(lambda: api.get(file).ok["status"] == "completed")
+    assert api.get(file).ok["attributes"] == {text: text}
+    query = {"query": f"sky {text}", "filters": {"type": "eq", "key": text, "value": text}}
+    found = api.post(f"{store}/search", query).ok
+    assert found["search_query"] == [query["query"]]
+    assert [(hit["file_id"], hit["attributes"]) for hit in found["data"]] == [(objects.file_id, {text: text})]
+
+
+@pytest.mark.parametrize("text", CHARACTERS)
+def test_a_document_of_any_characters_is_read(api: Api, text: str) -> None:
+    """And what it says comes back, but for white space around it."""
+    content = f"The sky {text} is blue." + " It is seldom green." * 10
+    file = api.upload(content.encode(), "a.txt").ok["id"]
+    store = f"/vector_stores/{api.post('/vector_stores', {'file_ids': [file]}).ok['id']}"
+    eventually(lambda: api.get(f"{store}/files/{file}").ok["status"] != "in_progress")
+    assert api.get(f"{store}/files/{file}").ok["last_error"] is None
+    (part,) = api.get(f"{store}/files/{file}/content").ok["data"]
+    assert part["text"].startswith("The sky ")
+    assert f" is blue.{' It is seldom green.' * 10}" in part["text"]
+    (hit,) = api.post(f"{store}/search", {"query": text}).ok["data"]
+    assert hit["content"] == [part]
 
 
 def test_numbers_of_every_size_come_back_from_a_schema(api: Api) -> None:
@@ -150,6 +202,30 @@ def test_the_order_and_the_doubles_of_keys(api: Api) -> None:
     """Keys keep their order; of a key that comes twice, the last holds, as nearly everywhere."""
     made = api.post("/threads", b'{"metadata":{"z":"1","a":"2","m":"3","z":"4"}}').ok
     assert list(made["metadata"].items()) == [("z", "4"), ("a", "2"), ("m", "3")]
+
+
+# --- forms
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_what_is_no_form_is_refused(api: Api, objects: Objects, path: str) -> None:
+    """Whatever its label says, and however it breaks off; and no file is made of half a form."""
+    at = path.format(upload=objects.upload_id)
+    whole = form({} if "upload" in path else {"purpose": "assistants"}, FORMS[path], "a.txt", b"content")
+    files = api.get("/files").ok
+    no_form = "Invalid content type. Expected a body of type 'multipart/form-data'."
+    for label in ("application/json", "text/plain", "application/x-www-form-urlencoded", "", None):
+        answer = api.post(at, whole, headers={"Content-Type": label})
+        Error(400, no_form, code="invalid_content_type").check(answer)
+    for body in (b"", b"{}", b"\x00", b"--", b"--b0undary", whole[: len(whole) // 2], whole[:-4], b"x" * 100_000):
+        answer = api.post(at, body, headers=FORM)
+        assert shape_of(answer)["type"] == "invalid_request_error"
+        assert answer.status == 400, (body, answer.body)
+    for boundary in ("", "; boundary=", "; boundary=other", "; boundary=" + "b" * 1000, '; boundary="'):
+        answer = api.post(at, whole, headers={"Content-Type": f"multipart/form-data{boundary}"})
+        shape_of(answer)
+        assert answer.status == 400, (boundary, answer.body)
+    assert api.get("/files").ok == files
 
 
 # --- size

@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Objects
-from tests.faults.refusals import NOUNS, not_found, wrong_kind
+from tests.faults.conftest import Objects, new_store
+from tests.faults.refusals import NOUNS, files_not_found, no_file, not_found, not_in_store, wrong_kind
 from tests.support.errors import Error, shape_of
 from tests.support.http import Api
 from tests.support.talk import path_of, start, until
 
-PARAMS = {"asst": "assistant_id", "thread": "thread_id", "msg": "message_id", "run": "run_id", "step": "step_id"}
+PARAMS = {
+    "asst": "assistant_id",
+    "thread": "thread_id",
+    "msg": "message_id",
+    "run": "run_id",
+    "step": "step_id",
+    "upload": "upload_id",
+    "vs": "vector_store_id",
+    "vsfb": "batch_id",
+}
 
 # Every path with ids in it, by the prefixes of the ids, with the methods that it has.
 PATHS: dict[str, tuple[str, ...]] = {
@@ -28,17 +37,47 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/threads/{thread}/runs/{run}/events": ("GET",),
     "/threads/{thread}/runs/{run}/steps": ("GET",),
     "/threads/{thread}/runs/{run}/steps/{step}": ("GET",),
+    "/files/{file}": ("GET", "DELETE"),
+    "/files/{file}/content": ("GET",),
+    "/uploads/{upload}/parts": ("POST",),
+    "/uploads/{upload}/complete": ("POST",),
+    "/uploads/{upload}/cancel": ("POST",),
+    "/vector_stores/{vs}": ("GET", "POST", "DELETE"),
+    "/vector_stores/{vs}/search": ("POST",),
+    "/vector_stores/{vs}/files": ("GET", "POST"),
+    "/vector_stores/{vs}/files/{file}": ("GET", "POST", "DELETE"),
+    "/vector_stores/{vs}/files/{file}/content": ("GET",),
+    "/vector_stores/{vs}/file_batches": ("POST",),
+    "/vector_stores/{vs}/file_batches/{vsfb}": ("GET",),
+    "/vector_stores/{vs}/file_batches/{vsfb}/cancel": ("POST",),
+    "/vector_stores/{vs}/file_batches/{vsfb}/files": ("GET",),
 }
 CALLS = [(method, path) for path, methods in PATHS.items() for method in methods]
+# Of files the words and the status are others, and no id is of the wrong kind.
+OF_FILES = [(method, path) for method, path in CALLS if "{file}" in path]
 IN_PATHS = [(method, path, kind) for method, path in CALLS for kind in NOUNS if f"{{{kind}}}" in path]
 
 
-def body_for(path: str, objects: Objects) -> Any:
-    """A body that the path's POST takes."""
+BODIES: dict[str, Any] = {
+    "/complete": {"part_ids": ["part_1"]},
+    "/search": {"query": "sky"},
+    "/{file}": {"attributes": {}},
+}
+
+
+def body_for(path: str, assistant_id: str, file_id: str) -> Any:
+    """A body that the path's POST takes; that of `/parts` is a form."""
+    for end, body in BODIES.items():
+        if path.endswith(end):
+            return body
+    if path.endswith("/files"):
+        return {"file_id": file_id}
+    if path.endswith("/file_batches"):
+        return {"file_ids": [file_id]}
     if path.endswith("/messages"):
         return {"role": "user", "content": "hello"}
     if path.endswith("/runs"):
-        return {"assistant_id": objects.assistant_id}
+        return {"assistant_id": assistant_id}
     if path.endswith("/submit_tool_outputs"):
         return {"tool_outputs": []}
     return {}
@@ -46,12 +85,15 @@ def body_for(path: str, objects: Objects) -> Any:
 
 def filled(path: str, objects: Objects, **others: str) -> str:
     """The path with the ids of real objects, but for `others` by prefix."""
-    real = dict(zip(NOUNS, astuple(objects), strict=True))
+    real = dict(zip([*NOUNS, "file"], astuple(objects), strict=True))
     return path.format(**{**real, **others})
 
 
 def send(api: Api, method: str, path: str, objects: Objects, template: str) -> Any:
-    return api(method, path, body_for(template, objects) if method == "POST" else None)
+    if template.endswith("/parts"):
+        return api.upload(b"abc", path=path, name="data")
+    body = body_for(template, objects.assistant_id, objects.file_id) if method == "POST" else None
+    return api(method, path, body)
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)
@@ -82,6 +124,95 @@ def test_no_character_in_an_id_does_harm(
     message = shape_of(answer)["message"]
     assert message is not None
     assert message.startswith(f"No {NOUNS[kind]} found with id '{kind}_")
+
+
+@pytest.mark.parametrize(("method", "path"), OF_FILES)
+def test_a_file_that_is_not_there_is_not_found(api: Api, objects: Objects, method: str, path: str) -> None:
+    for absent in ("file-doesnotexist", "file-", "undefined", "null", "vs_1", "0", f"file-{'x' * 3000}", "file-a.b"):
+        expected = no_file(absent) if path.startswith("/files") else not_in_store(absent, objects.vector_store_id)
+        expected.check(send(api, method, filled(path, objects, file=absent), objects, path))
+
+
+@pytest.mark.parametrize(("method", "path"), OF_FILES)
+@pytest.mark.parametrize("hostile", ["%00", "%0A", "%FF", "%ED%A0%80", "%27%3B--", "%E2%80%AE", "%25s"])
+def test_no_character_in_a_files_id_does_harm(api: Api, objects: Objects, method: str, path: str, hostile: str) -> None:
+    answer = send(api, method, filled(path, objects, file=f"file-{hostile}"), objects, path)
+    assert answer.status == 404, answer.body
+    message = shape_of(answer)["message"]
+    assert message is not None
+    assert message.startswith(("No such File object: file-", "No file found with id 'file-"))
+
+
+def test_a_file_is_found_only_in_its_store_and_batch(api: Api, objects: Objects) -> None:
+    store, batch, file = new_store(api)
+    there = f"/vector_stores/{objects.vector_store_id}"
+    for method, end in (("GET", ""), ("DELETE", ""), ("GET", "/content")):
+        not_in_store(file, objects.vector_store_id).check(api(method, f"{there}/files/{file}{end}"))
+    not_in_store(file, objects.vector_store_id).check(api.post(f"{there}/files/{file}", {"attributes": {}}))
+    for method, end in (("GET", ""), ("POST", "/cancel"), ("GET", "/files")):
+        not_found("vsfb", batch).check(api(method, f"{there}/file_batches/{batch}{end}"))
+    assert api.get(f"/vector_stores/{store}/files/{file}").ok["status"] == "completed"
+
+
+GONE = "file-0000000000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/vector_stores", {"file_ids": [GONE]}),
+        ("/vector_stores/{vs}/files", {"file_id": GONE}),
+        ("/vector_stores/{vs}/file_batches", {"file_ids": [GONE]}),
+        ("/vector_stores/{vs}/file_batches", {"files": [{"file_id": GONE}]}),
+        ("/assistants", {"model": "m", "tool_resources": {"code_interpreter": {"file_ids": [GONE]}}}),
+        ("/assistants/{asst}", {"tool_resources": {"code_interpreter": {"file_ids": [GONE]}}}),
+        ("/assistants", {"model": "m", "tool_resources": {"file_search": {"vector_stores": [{"file_ids": [GONE]}]}}}),
+        ("/threads", {"tool_resources": {"code_interpreter": {"file_ids": [GONE]}}}),
+        ("/threads", {"messages": [{"role": "user", "content": "x", "attachments": [{"file_id": GONE}]}]}),
+        ("/threads/{thread}", {"tool_resources": {"code_interpreter": {"file_ids": [GONE]}}}),
+        ("/threads/{thread}/messages", {"role": "user", "content": "x", "attachments": [{"file_id": GONE}]}),
+        (
+            "/threads/{thread}/messages",
+            {"role": "user", "content": [{"type": "image_file", "image_file": {"file_id": GONE}}]},
+        ),
+    ],
+)
+def test_a_file_that_a_body_names_must_be_there(api: Api, objects: Objects, path: str, body: Any) -> None:
+    for absent in (GONE, "undefined", "vs_1", "", "file-\n", "file-'--", "file-" + "x" * 3000):
+        told = api.post(filled(path, objects), _renamed(body, absent))
+        files_not_found(absent).check(told)
+
+
+def _renamed(body: Any, id: str) -> Any:
+    if isinstance(body, dict):
+        return {key: _renamed(value, id) for key, value in body.items()}
+    if isinstance(body, list):
+        return [_renamed(item, id) for item in body]
+    return id if body == GONE else body
+
+
+@pytest.mark.parametrize(
+    ("id", "expected"),
+    [
+        ("vs_doesnotexist", not_found("vs", "vs_doesnotexist")),
+        ("vs_\n", not_found("vs", "vs_\n")),
+        ("undefined", wrong_kind("vector_store_id", "undefined", "vs")),
+        ("", wrong_kind("vector_store_id", "", "vs")),
+        ("file-1", wrong_kind("vector_store_id", "file-1", "vs")),
+    ],
+)
+def test_a_store_that_a_body_names_must_be_there(api: Api, objects: Objects, id: str, expected: Error) -> None:
+    resources = {"tool_resources": {"file_search": {"vector_store_ids": [id]}}}
+    run = {"assistant_id": objects.assistant_id, "instructions": "Speak."}
+    for path, body in (
+        ("/assistants", resources | {"model": "m"}),
+        ("/assistants/{asst}", resources),
+        ("/threads", resources),
+        ("/threads/{thread}", resources),
+        ("/threads/runs", run | resources),
+        ("/threads/runs", run | {"thread": resources}),
+    ):
+        expected.check(api.post(filled(path, objects), body))
 
 
 def test_an_object_is_found_only_where_it_belongs(api: Api, objects: Objects, thread: str, assistant: str) -> None:
@@ -126,6 +257,17 @@ def test_what_is_deleted_is_gone(api: Api) -> None:
         not_found(kind, id).check(api.delete(path))
         not_found(kind, id).check(api.get(path))
         not_found(kind, id).check(api.post(path, {}))
+    store, batch, file = new_store(api)
+    in_store = f"/vector_stores/{store}/files/{file}"
+    assert api.delete(in_store).ok == {"id": file, "object": "vector_store.file.deleted", "deleted": True}
+    not_in_store(file, store).check(api.delete(in_store))
+    assert api.get(f"/files/{file}").ok["id"] == file
+    assert api.delete(f"/files/{file}").ok == {"id": file, "object": "file", "deleted": True}
+    for method, end in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        no_file(file).check(api(method, f"/files/{file}{end}"))
+    assert api.delete(f"/vector_stores/{store}").ok["object"] == "vector_store.deleted"
+    for method, end in (("GET", ""), ("DELETE", ""), ("GET", "/files"), ("GET", f"/file_batches/{batch}")):
+        not_found("vs", store).check(api(method, f"/vector_stores/{store}{end}"))
     not_found("thread", held).check(api.get(f"/threads/{held}/messages/{message}"))
     not_found("thread", held).check(api.get(f"/threads/{held}/messages"))
 
@@ -174,6 +316,23 @@ ALLOWED = {
     "/threads/thread_1/runs/run_1/events": "GET",
     "/threads/thread_1/runs/run_1/steps": "GET",
     "/threads/thread_1/runs/run_1/steps/step_1": "GET",
+    "/files": "GET, POST",
+    "/files/file-1": "DELETE, GET",
+    "/files/file-1/content": "GET",
+    "/uploads": "POST",
+    "/uploads/upload_1/parts": "POST",
+    "/uploads/upload_1/complete": "POST",
+    "/uploads/upload_1/cancel": "POST",
+    "/vector_stores": "GET, POST",
+    "/vector_stores/vs_1": "DELETE, GET, POST",
+    "/vector_stores/vs_1/search": "POST",
+    "/vector_stores/vs_1/files": "GET, POST",
+    "/vector_stores/vs_1/files/file-1": "DELETE, GET, POST",
+    "/vector_stores/vs_1/files/file-1/content": "GET",
+    "/vector_stores/vs_1/file_batches": "POST",
+    "/vector_stores/vs_1/file_batches/vsfb_1": "GET",
+    "/vector_stores/vs_1/file_batches/vsfb_1/cancel": "POST",
+    "/vector_stores/vs_1/file_batches/vsfb_1/files": "GET",
     "/models": "GET",
     "/models/scripted": "DELETE, GET",
     "/chat/completions": "POST",

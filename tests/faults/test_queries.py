@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Objects
-from tests.faults.refusals import not_found, out_of_range, wrong_kind, wrong_type
+from tests.faults.refusals import not_among, not_found, out_of_range, wrong_kind, wrong_type
 from tests.support.errors import Error
 from tests.support.http import Api
 
@@ -14,7 +14,13 @@ LISTS = {
     "msg": "/threads/{0.thread_id}/messages",
     "run": "/threads/{0.thread_id}/runs",
     "step": "/threads/{0.thread_id}/runs/{0.run_id}/steps",
+    "vs": "/vector_stores",
 }
+OF_FILES = [
+    "/files",
+    "/vector_stores/{0.vector_store_id}/files",
+    "/vector_stores/{0.vector_store_id}/file_batches/{0.batch_id}/files",
+]
 NOT_A_NUMBER = wrong_type("limit", "an integer", "a string")
 
 LIMITS: dict[str, Error] = {
@@ -66,7 +72,13 @@ def test_an_order_is_asc_or_desc(api: Api, path: str) -> None:
 
 
 def test_a_cursor_names_something_in_the_list(api: Api, kind: str, path: str, objects: Objects) -> None:
-    strangers = {"asst": objects.thread_id, "msg": objects.run_id, "run": objects.message_id, "step": objects.run_id}
+    strangers = {
+        "asst": objects.thread_id,
+        "msg": objects.run_id,
+        "run": objects.message_id,
+        "step": objects.run_id,
+        "vs": objects.file_id,
+    }
     here = api.get(path).ok["first_id"]
     for cursor, shown in (
         (f"{kind}_doesnotexist", f"{kind}_doesnotexist"),
@@ -90,6 +102,52 @@ def test_cursors_that_leave_nothing_between_them(api: Api, path: str) -> None:
     empty = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
     assert api.get(f"{path}?after={here}&before={here}").ok == empty
     assert api.get(f"{path}?before={here}").ok == empty  # the newest has nothing before it
+
+
+@pytest.mark.parametrize("template", OF_FILES)
+def test_lists_of_files_take_the_same_parameters(api: Api, objects: Objects, template: str) -> None:
+    path = template.format(objects)
+    for text, expected in LIMITS.items():
+        if path == "/files" and expected.message.startswith("Invalid 'limit': integer above"):
+            continue
+        expected.check(api.get(f"{path}?limit={text}"))
+    here = api.get(path).ok["first_id"]
+    for cursor, shown in (
+        ("file-doesnotexist", "file-doesnotexist"),
+        (objects.vector_store_id, objects.vector_store_id),
+        ("x" * 3000, "x" * 3000),
+        ("%00", "\0"),
+        (f"{here}%0A", f"{here}\n"),
+    ):
+        Error(404, f"No file found with id '{shown}'.").check(api.get(f"{path}?after={cursor}"))
+    newest_first = api.get(path).ok
+    assert api.get(f"{path}?order=asc").ok["data"] == newest_first["data"][::-1]
+    Error(400, "Invalid value: 'up'. Supported values are: 'asc' and 'desc'.", "order", "invalid_value").check(
+        api.get(f"{path}?order=up")
+    )
+
+
+def test_files_have_longer_pages_and_no_way_back(api: Api) -> None:
+    out_of_range("limit", "integer", "above", "10000", "10001").check(api.get("/files?limit=10001"))
+    everything = api.get("/files").ok
+    assert api.get("/files?limit=10000").ok == everything
+    assert api.get(f"/files?before={everything['first_id']}").ok == everything
+    assert api.get("/files?purpose=").ok == everything
+    for purpose in ("nothing", "%00", "ASSISTANTS", "%FF"):
+        assert api.get(f"/files?purpose={purpose}").ok["data"] == []
+
+
+@pytest.mark.parametrize("template", OF_FILES[1:])
+def test_files_of_stores_are_filtered_by_status(api: Api, objects: Objects, template: str) -> None:
+    path = template.format(objects)
+    assert [file["id"] for file in api.get(f"{path}?filter=completed").ok["data"]] == [objects.file_id]
+    assert api.get(f"{path}?filter=").ok == api.get(path).ok
+    for status in ("in_progress", "failed", "cancelled"):
+        assert api.get(f"{path}?filter={status}").ok["data"] == []
+    for status in ("done", "%00", "COMPLETED"):
+        shown = status.replace("%00", "\0")
+        choices = "'in_progress', 'completed', 'failed', and 'cancelled'"
+        not_among("filter", shown, choices).check(api.get(f"{path}?filter={status}"))
 
 
 def test_a_run_filter_names_a_run(api: Api, objects: Objects) -> None:

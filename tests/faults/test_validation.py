@@ -8,6 +8,8 @@ import pytest
 
 from tests.faults.bodies import (
     ASSISTANTS,
+    BATCHES,
+    COMPLETE,
     COMPLETIONS,
     EMBEDDINGS,
     HELLO,
@@ -17,11 +19,18 @@ from tests.faults.bodies import (
     ON_A_THREAD,
     OUTPUTS,
     RUN,
+    SEARCHES,
+    STORE_FILE,
+    STORE_FILES,
     THREADS,
+    UPLOADS,
+    VECTOR_STORE,
+    VECTOR_STORES,
     WITH_A_THREAD,
     function,
 )
 from tests.faults.refusals import missing
+from tests.support.errors import Error
 from tests.support.http import Api
 
 TABLES = {
@@ -37,6 +46,14 @@ TABLES = {
     "/threads/thread_none/runs/run_none/submit_tool_outputs": OUTPUTS,
     "/chat/completions": COMPLETIONS,
     "/embeddings": EMBEDDINGS,
+    "/vector_stores": VECTOR_STORES,
+    "/vector_stores/vs_none": VECTOR_STORE,
+    "/vector_stores/vs_none/files": STORE_FILES,
+    "/vector_stores/vs_none/files/file-none": STORE_FILE,
+    "/vector_stores/vs_none/file_batches": BATCHES,
+    "/vector_stores/vs_none/search": SEARCHES,
+    "/uploads": UPLOADS,
+    "/uploads/upload_none/complete": COMPLETE,
 }
 
 
@@ -58,6 +75,63 @@ def test_nothing_is_written_of_what_is_refused(api: Api, thread: str) -> None:
     assert api.post(f"/threads/{thread}/runs", missing_assistant).status == 404
     assert api.get(f"/threads/{thread}/messages").ok == before
     assert api.get(f"/threads/{thread}/runs").ok["data"] == []
+
+
+def test_nothing_is_made_for_a_message_that_is_refused(api: Api) -> None:
+    """Neither the thread, nor the vector store of a first attachment, nor what an assistant's resources ask for."""
+    file = api.upload(b"The sky is blue.").ok["id"]
+    stores = api.get("/vector_stores").ok
+    tools = [{"type": "file_search"}]
+    good, bad = ({**HELLO, "attachments": [{"file_id": id, "tools": tools}]} for id in (file, "file-none"))
+    resources = {
+        "file_search": {"vector_stores": [{"file_ids": [file]}]},
+        "code_interpreter": {"file_ids": ["file-none"]},
+    }
+    thread = api.post("/threads").ok["id"]
+    for path, body in (
+        ("/threads", {"messages": [good, bad]}),
+        ("/threads", {"messages": [good], "tool_resources": resources}),
+        ("/assistants", MODEL | {"tool_resources": resources}),
+        (f"/threads/{thread}/runs", RUN | {"additional_messages": [good, bad]}),
+        ("/threads/runs", RUN | {"thread": {"messages": [good, bad]}}),
+        ("/vector_stores", {"file_ids": [file, "file-none"]}),
+    ):
+        assert api.post(path, body).status in (400, 404)
+    assert api.get("/vector_stores").ok == stores
+    assert api.get(f"/threads/{thread}").ok["tool_resources"] == {"code_interpreter": {"file_ids": []}}
+    assert api.get(f"/threads/{thread}/messages").ok["data"] == []
+
+
+def test_stores_are_named_or_made(api: Api) -> None:
+    store = api.post("/vector_stores").ok["id"]
+    both = {"tool_resources": {"file_search": {"vector_store_ids": [store], "vector_stores": [{}]}}}
+    told = "Only one of 'vector_store_ids' and 'vector_stores' can be given."
+    for path, body in (("/threads", both), ("/assistants", MODEL | both)):
+        Error(400, told, "tool_resources.file_search", "invalid_value").check(api.post(path, body))
+
+
+def test_a_picture_is_no_document(api: Api) -> None:
+    """Wherever it would be put into a vector store; and a document is no picture."""
+    picture = api.upload(b"\x89PNG", "cat.png", purpose="vision").ok["id"]
+    store = f"/vector_stores/{api.post('/vector_stores').ok['id']}"
+    attached = {**HELLO, "attachments": [{"file_id": picture, "tools": [{"type": "file_search"}]}]}
+    resources = {"file_search": {"vector_stores": [{"file_ids": [picture]}]}}
+    for path, body in (
+        ("/vector_stores", {"file_ids": [picture]}),
+        (f"{store}/files", {"file_id": picture}),
+        (f"{store}/file_batches", {"file_ids": [picture]}),
+        ("/threads", {"messages": [attached]}),
+        ("/threads", {"tool_resources": resources}),
+        ("/assistants", MODEL | {"tool_resources": resources}),
+    ):
+        Error(
+            400,
+            "Files with extensions [.png] are not supported for retrieval. See "
+            "https://platform.openai.com/docs/assistants/tools/file-search/supported-files",
+            "file_ids",
+            "unsupported_file",
+        ).check(api.post(path, body))
+    assert api.get(f"{store}/files").ok["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -85,4 +159,5 @@ def test_what_just_fits_is_accepted(api: Api, body: dict[str, Any]) -> None:
 
 def test_an_empty_body_counts_as_an_empty_object(api: Api) -> None:
     assert api.post("/threads", b"").ok["metadata"] == {}
+    assert api.post("/vector_stores", b"").ok["metadata"] == {}
     missing("model").check(api.post("/assistants", b""))

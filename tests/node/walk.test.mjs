@@ -1,9 +1,14 @@
 // The newest official Node SDK through every endpoint, with its helpers. ASSISTD_URL names the server, which has
 // the scripted model behind it.
 import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 
 const client = new OpenAI({ baseURL: process.env.ASSISTD_URL, apiKey: "sk-node", maxRetries: 0 });
 const { assistants, threads } = client.beta;
@@ -228,6 +233,188 @@ test("cancel: a streaming run ends, and its stream with it", async () => {
   assert.equal((await threads.runs.cancel(run.id, { thread_id: thread.id })).status, "cancelling");
   assert.equal((await finished).status, "cancelled");
   await threads.messages.create(thread.id, { role: "user", content: "the thread is free" });
+});
+
+const CATS = "A cat purrs when it is content, and hisses when it is not.";
+const BREAD = "Bread dough must rise twice before it is baked.";
+const EXPIRY = { anchor: "created_at", seconds: 3600 };
+const textFile = (name, text) => toFile(Buffer.from(text), name);
+const uploaded = async (name, text) =>
+  (await client.files.create({ file: await textFile(name, text), purpose: "assistants" })).id;
+
+test("files: create, wait, list, retrieve, content, delete", async () => {
+  const bytes = Buffer.from("\x89PNG\r\n");
+  const made = await client.files.create({ file: await toFile(bytes, "näh 文.png"), purpose: "vision" });
+  assert.deepEqual([made.object, made.filename, made.bytes, made.purpose], ["file", "näh 文.png", bytes.length, "vision"]);
+  assert.deepEqual(await client.files.retrieve(made.id), made);
+  assert.deepEqual(await client.files.waitForProcessing(made.id, { pollInterval: 20 }), made);
+  const content = await client.files.content(made.id);
+  assert.deepEqual(Buffer.from(await content.arrayBuffer()), bytes);
+  const folder = await mkdtemp(join(tmpdir(), "assistd-node-"));
+  const ids = [];
+  try {
+    await writeFile(join(folder, "cats.md"), CATS);
+    // From a stream of a file, from one of nobody knows what length, and from what fetch knows.
+    for (const file of [
+      createReadStream(join(folder, "cats.md")),
+      await toFile(Readable.from([Buffer.from(CATS.slice(0, 9)), Buffer.from(CATS.slice(9))]), "cats.md"),
+      new File([CATS], "cats.md"),
+    ]) {
+      const sent = await client.files.create({ file, purpose: "user_data", expires_after: EXPIRY });
+      assert.deepEqual([sent.filename, sent.bytes, sent.expires_at], ["cats.md", CATS.length, sent.created_at + 3600]);
+      ids.push(sent.id);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  const listed = await collect(client.files.list({ purpose: "user_data", order: "asc", limit: 2 }));
+  assert.deepEqual(listed.map((file) => file.id), ids);
+  await assert.rejects(client.files.content(ids[0]), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.message, "400 Not allowed to download files of purpose: user_data");
+    return true;
+  });
+  for (const id of ids) assert.deepEqual(await client.files.delete(id), { id, object: "file", deleted: true });
+  await assert.rejects(client.files.retrieve(ids[0]), (error) => {
+    assert.ok(error instanceof OpenAI.NotFoundError);
+    assert.deepEqual([error.message, error.param], [`404 No such File object: ${ids[0]}`, "id"]);
+    return true;
+  });
+});
+
+test("uploads: create, parts, complete, cancel", async () => {
+  const body = { filename: "cats.md", purpose: "assistants", bytes: CATS.length, mime_type: "text/markdown" };
+  const upload = await client.uploads.create(body);
+  assert.deepEqual([upload.status, upload.bytes, upload.file], ["pending", CATS.length, null]);
+  const parts = [];
+  for (const text of [CATS.slice(20), CATS.slice(0, 20)]) {
+    const part = await client.uploads.parts.create(upload.id, { data: await textFile("part", text) });
+    assert.deepEqual([part.object, part.upload_id], ["upload.part", upload.id]);
+    parts.push(part.id);
+  }
+  const done = await client.uploads.complete(upload.id, { part_ids: parts.reverse() });
+  assert.deepEqual([done.status, done.file.filename, done.file.bytes], ["completed", "cats.md", CATS.length]);
+  const { id } = await client.vectorStores.create({});
+  const place = { vector_store_id: id };
+  await client.vectorStores.files.createAndPoll(id, { file_id: done.file.id }, POLL);
+  assert.deepEqual(await collect(client.vectorStores.files.content(done.file.id, place)), [{ text: CATS, type: "text" }]);
+  const other = await client.uploads.create(body);
+  assert.equal((await client.uploads.cancel(other.id)).status, "cancelled");
+  await assert.rejects(client.uploads.complete(other.id, { part_ids: parts }), OpenAI.BadRequestError);
+});
+
+test("file search: an attachment is found, and its citation comes with the words", async () => {
+  const search = { type: "file_search" };
+  const fileId = await uploaded("cats.md", CATS);
+  const marker = "【0:0†cats.md】";
+  const attachments = [{ file_id: fileId, tools: [search] }];
+  const content = `/call file_search {"query": "purr"}\n/say When content${marker}.`;
+  const thread = await threads.create({ messages: [{ role: "user", content, attachments }] });
+  const [asked] = (await threads.messages.list(thread.id)).data;
+  assert.deepEqual(asked.attachments, attachments);
+  const heard = [];
+  const calls = [];
+  const include = ["step_details.tool_calls[*].file_search.results[*].content"];
+  const stream = threads.runs
+    .stream(thread.id, { assistant_id: assistant.id, tools: [search], include })
+    .on("toolCallDone", (call) => calls.push(call.type))
+    .on("textDelta", (delta) => delta.annotations?.length && heard.push([delta.value, delta.annotations]));
+  const run = await stream.finalRun();
+  assert.equal(run.status, "completed", run.last_error?.message);
+  assert.deepEqual(calls, ["file_search"]);
+  const citation = { file_id: fileId, quote: CATS };
+  const annotation = { type: "file_citation", text: marker, start_index: 12, end_index: 25, file_citation: citation };
+  assert.deepEqual(heard, [[marker, [{ index: 0, ...annotation }]]]);
+  const [message] = await stream.finalMessages();
+  assert.deepEqual(message.content[0].text, { value: `When content${marker}.`, annotations: [annotation] });
+  const [listed] = (await threads.messages.list(thread.id, { run_id: run.id })).data;
+  assert.deepEqual(listed.content[0].text, message.content[0].text);
+  const place = { thread_id: thread.id, order: "asc", include };
+  const [step] = (await threads.runs.steps.list(run.id, place)).data;
+  const [result] = step.step_details.tool_calls[0].file_search.results;
+  assert.deepEqual([result.file_id, result.file_name, result.content], [fileId, "cats.md", [{ type: "text", text: CATS }]]);
+  const { vector_store_ids } = (await threads.retrieve(thread.id)).tool_resources.file_search;
+  assert.equal((await client.vectorStores.retrieve(vector_store_ids[0])).file_counts.completed, 1);
+});
+
+test("images: an uploaded picture is sent to the model", async () => {
+  const bytes = Buffer.from("\x89PNG");
+  const { id } = await client.files.create({ file: await toFile(bytes, "cat.png"), purpose: "vision" });
+  const content = [
+    { type: "text", text: "/report" },
+    { type: "image_file", image_file: { file_id: id, detail: "low" } },
+  ];
+  const thread = await threads.create({ messages: [{ role: "user", content }] });
+  const run = await threads.runs.createAndPoll(thread.id, { assistant_id: assistant.id }, POLL);
+  const [answer, asked] = (await threads.messages.list(thread.id)).data;
+  assert.equal(run.status, "completed");
+  assert.deepEqual(asked.content[1], content[1]);
+  const [seen] = JSON.parse(answer.content[0].text.value).messages;
+  const url = `data:image/png;base64,${bytes.toString("base64")}`;
+  assert.deepEqual(seen.content[1], { type: "image_url", image_url: { url, detail: "low" } });
+});
+
+test("vector stores: create, retrieve, update, list, delete", async () => {
+  const made = await client.vectorStores.create({
+    name: "Facts",
+    file_ids: [await uploaded("cats.md", CATS)],
+    expires_after: { anchor: "last_active_at", days: 2 },
+  });
+  assert.deepEqual([made.object, made.name, made.file_counts.total], ["vector_store", "Facts", 1]);
+  assert.equal(made.expires_at, made.last_active_at + 2 * 86400);
+  const updated = await client.vectorStores.update(made.id, { name: null, metadata: { a: "1" } });
+  assert.deepEqual([updated.name, updated.metadata], [null, { a: "1" }]);
+  assert.equal((await client.vectorStores.retrieve(made.id)).id, made.id);
+  assert.equal((await client.vectorStores.list({ limit: 1 })).data[0].id, made.id);
+  const gone = { id: made.id, object: "vector_store.deleted", deleted: true };
+  assert.deepEqual(await client.vectorStores.delete(made.id), gone);
+  await assert.rejects(client.vectorStores.retrieve(made.id), OpenAI.NotFoundError);
+});
+
+test("files of vector stores: every helper, attributes, content, search", async () => {
+  const { id } = await client.vectorStores.create({});
+  const { files } = client.vectorStores;
+  const body = { file_id: await uploaded("cats.md", CATS), attributes: { kind: "animal", legs: 4 } };
+  const cats = await files.createAndPoll(id, body, POLL);
+  assert.deepEqual([cats.status, cats.attributes], ["completed", body.attributes]);
+  const bread = await files.uploadAndPoll(id, await textFile("bread.txt", BREAD), POLL);
+  assert.equal(bread.status, "completed");
+  const broken = await files.upload(id, await textFile("broken.pdf", "%PDF-1.7\nnothing more"));
+  assert.equal((await files.poll(id, broken.id, POLL)).status, "failed");
+  const listed = await collect(files.list(id, { order: "asc", limit: 1 }));
+  assert.deepEqual(listed.map((file) => file.id), [cats.id, bread.id, broken.id]);
+  assert.deepEqual((await files.list(id, { filter: "failed" })).data.map((file) => file.id), [broken.id]);
+  const place = { vector_store_id: id };
+  const changed = await files.update(bread.id, { ...place, attributes: { kind: "food" } });
+  assert.deepEqual(await files.retrieve(bread.id, place), changed);
+  assert.deepEqual(await collect(files.content(cats.id, place)), [{ text: CATS, type: "text" }]);
+  const [hit] = await collect(client.vectorStores.search(id, { query: "when does a cat purr" }));
+  assert.deepEqual([hit.file_id, hit.filename, hit.content[0].text], [cats.id, "cats.md", CATS]);
+  const filters = { type: "eq", key: "kind", value: "food" };
+  const food = await collect(client.vectorStores.search(id, { query: ["cat", "dough"], filters, rewrite_query: true }));
+  assert.deepEqual([...new Set(food.map((one) => one.file_id))], [bread.id]);
+  const gone = { id: cats.id, object: "vector_store.file.deleted", deleted: true };
+  assert.deepEqual(await files.delete(cats.id, place), gone);
+  await assert.rejects(files.retrieve(cats.id, place), OpenAI.NotFoundError);
+});
+
+test("file batches: every helper, lists, cancel", async () => {
+  const { id } = await client.vectorStores.create({});
+  const { fileBatches } = client.vectorStores;
+  const fileIds = [await uploaded("cats.md", CATS), await uploaded("bread.txt", BREAD)];
+  const batch = await fileBatches.createAndPoll(id, { file_ids: fileIds, attributes: { a: 1 } }, POLL);
+  assert.deepEqual([batch.status, batch.file_counts.completed], ["completed", 2]);
+  const place = { vector_store_id: id };
+  const listed = await collect(fileBatches.listFiles(batch.id, { ...place, order: "asc", limit: 1 }));
+  assert.deepEqual(listed.map((file) => file.id), fileIds);
+  assert.deepEqual(await fileBatches.cancel(batch.id, place), batch);
+  assert.deepEqual(await fileBatches.retrieve(batch.id, place), batch);
+  const files = [await textFile("one.md", CATS), await textFile("two.md", BREAD)];
+  const other = await fileBatches.uploadAndPoll(id, { files, fileIds: fileIds.slice(0, 1) }, POLL);
+  assert.deepEqual([other.status, other.file_counts.total], ["completed", 3]);
+  const each = [{ file_id: fileIds[0], attributes: { b: true } }];
+  const last = await fileBatches.create(id, { files: each });
+  assert.equal((await fileBatches.poll(id, last.id, POLL)).status, "completed");
 });
 
 test("chat completions, plain and streamed; embeddings; models", async () => {

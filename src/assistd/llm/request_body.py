@@ -52,7 +52,7 @@ def _response_format(route: Route, response_format: Any) -> tuple[Any, str]:
 def _messages(route: Route, messages: Sequence[Any], note: str) -> Any:
     encoded = msgspec.json.encode(messages)
     tools_told = route.tools != "native" and (b'"tool_calls"' in encoded or b'"tool"' in encoded)
-    images_told = not route.images and b'"image_url"' in encoded
+    images_told = not route.images and (b'"image_url"' in encoded or b'"image_file"' in encoded)
     if not (tools_told or images_told or note):
         return msgspec.Raw(encoded)  # the usual case costs one encoding and nothing else
     told = decoded(messages)

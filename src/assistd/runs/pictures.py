@@ -8,13 +8,14 @@ answered before are left to the route's note that there was one.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assistd.db.pool import Database
 from assistd.files import store
-from assistd.files.blobs import Blobs
-from assistd.llm.protocol import ModelRefused
+from assistd.files.blobs import BlobMissing, Blobs, BlobsUnavailable
+from assistd.files.wire import StoredFile
+from assistd.llm.protocol import ModelRefused, ModelUnavailable
 
 # Pictures are held in memory while they are sent. Services that see take about this much.
 _MOST_BYTES = 50 * 1024 * 1024
@@ -25,37 +26,58 @@ _TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": 
 class Pictures:
     """Finds the pictures of a conversation in the files of its project."""
 
-    def __init__(self, db: Database, blobs: Blobs) -> None:
+    def __init__(self, db: Database, blobs: Blobs, most_bytes: int = _MOST_BYTES) -> None:
         self._db = db
         self._blobs = blobs
+        self._most_bytes = most_bytes
 
     async def show(self, messages: Sequence[Any], project_id: str, *, model: str, can_see: bool) -> list[Any]:
-        """Return the messages with every picture inside them. Raises ModelRefused where the question has one unseen."""
+        """Return the messages with every uploaded picture inside them.
+
+        Raises ModelRefused where the question has a picture that the model cannot be shown, ModelUnavailable where
+        the store of files is out of reach.
+        """
         if not can_see:
             if any(_pictures(message) for message in _question(messages)):
                 raise ModelRefused(
                     f"The message has a picture, and the model '{model}' cannot see pictures. Use a model that can, "
                     "or set `images = true` on its route if it does."
                 )
-            return [_told(message) for message in messages]
-        ids = list(dict.fromkeys(part["image_file"]["file_id"] for m in messages for part in _uploaded(m)))
+            return list(messages)
+        asked = _ids(_question(messages))
+        # The newest first: of pictures that were answered about, those that no longer fit are told of in words.
+        ids = list(dict.fromkeys((*asked, *_ids(reversed(messages)))))
         if not ids:
             return list(messages)
-        urls = await self._urls(project_id, ids)
+        urls = await self._urls(project_id, ids, set(asked))
         return [_with_urls(message, urls) for message in messages]
 
-    async def _urls(self, project_id: str, ids: Sequence[str]) -> dict[str, str]:
-        """Return the pictures as data: URLs by their files' ids; files that are gone are missing."""
+    async def _urls(self, project_id: str, ids: Sequence[str], asked: set[str]) -> dict[str, str]:
+        """Return the pictures as data: URLs by their files' ids; missing are files that are gone or do not fit."""
         async with self._db.acquire() as conn:
             files = await store.find(conn, project_id, ids)
-        if sum(file.bytes for file in files) > _MOST_BYTES:
-            raise ModelRefused(f"The pictures of the conversation are larger than {_MOST_BYTES >> 20} MB together.")
-        urls = {}
+        urls: dict[str, str] = {}
+        room = self._most_bytes
         for file in files:
-            content = b"".join([chunk async for chunk in self._blobs.read(file.blobs)])
-            kind = _TYPES.get(file.filename.rpartition(".")[2].lower(), "image/png")
-            urls[file.id] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+            if file.bytes > room:
+                if file.id in asked:
+                    raise ModelRefused(f"The message's pictures have more than {self._most_bytes >> 20} MB together.")
+                break
+            room -= file.bytes
+            try:
+                urls[file.id] = await self._url(file)
+            except BlobMissing as fault:
+                if file.id in asked:
+                    raise ModelRefused(f"The content of the picture {file.id} is lost.") from fault
         return urls
+
+    async def _url(self, file: StoredFile) -> str:
+        try:
+            content = b"".join([chunk async for chunk in self._blobs.read(file.blobs)])
+        except BlobsUnavailable as fault:
+            raise ModelUnavailable("The store of files is out of reach.") from fault
+        kind = _TYPES.get(file.filename.rpartition(".")[2].lower(), "image/png")
+        return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _question(messages: Sequence[Any]) -> Iterator[Any]:
@@ -64,6 +86,10 @@ def _question(messages: Sequence[Any]) -> Iterator[Any]:
         if message["role"] == "assistant" and not message.get("tool_calls"):
             return
         yield message
+
+
+def _ids(messages: Iterable[Any]) -> list[str]:
+    return [part["image_file"]["file_id"] for message in messages for part in _uploaded(message)]
 
 
 def _pictures(message: Any) -> list[Any]:
@@ -75,24 +101,16 @@ def _uploaded(message: Any) -> list[Any]:
     return [part for part in _pictures(message) if part["type"] == "image_file"]
 
 
-def _told(message: Any) -> Any:
-    """Return a message with a note in place of each uploaded picture."""
-    if not _uploaded(message):
-        return message
-    note = {"type": "text", "text": "[image]"}
-    return message | {"content": [note if p["type"] == "image_file" else p for p in message["content"]]}
-
-
-def _with_urls(message: Any, urls: dict[str, str]) -> Any:
+def _with_urls(message: Any, urls: Mapping[str, str]) -> Any:
     if not _uploaded(message):
         return message
     return message | {"content": [_seen(part, urls) for part in message["content"]]}
 
 
-def _seen(part: Any, urls: dict[str, str]) -> Any:
+def _seen(part: Any, urls: Mapping[str, str]) -> Any:
     if part["type"] != "image_file":
         return part
     image = part["image_file"]
     if image["file_id"] not in urls:
-        return {"type": "text", "text": "[image that was deleted]"}
+        return {"type": "text", "text": "[image that is no longer shown]"}
     return {"type": "image_url", "image_url": {"url": urls[image["file_id"]], "detail": image.get("detail", "auto")}}
