@@ -256,6 +256,19 @@ async def test_frequent_words_find_together_and_rare_ones_alone(
     assert len(await find(searcher, "common", embedding_weight=0, limit=50)) == 50
 
 
+@pytest.mark.parametrize("scored", [5, 100])
+async def test_frequent_words_find_the_files_that_a_filter_lets_through(
+    database: Database, searcher: Searcher, monkeypatch: pytest.MonkeyPatch, scored: int
+) -> None:
+    files = {f"{n}.txt": [f"common shared text {n}"] for n in range(200)}
+    await make_store(database, files, attributes={f"{n}.txt": {"n": n} for n in range(200)})
+    monkeypatch.setattr(search, "_FREQUENT", 2)
+    monkeypatch.setattr(search, "_SCORED", scored)
+    hits = await find(searcher, "common", filters=Lt(key="n", value=20), embedding_weight=0, limit=50)
+    assert len(hits) == min(scored, 20)
+    assert {hit.filename for hit in hits} <= {f"{n}.txt" for n in range(20)}
+
+
 async def test_a_large_stores_words_are_counted_in_a_sample(
     database: Database, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ _INDEX_BREADTH = 300  # pgvector's ef_search: more is slower and misses less
 _FREQUENT = 500  # passages from which on a word is frequent: it no longer finds passages by itself
 _SCORED = 2000  # passages at most that are ranked by their words
 _MOST_FREQUENT = 6  # frequent words that are looked for in combination: the rarest of them
+_LEAST_SHARE = 0.2  # of a store's passages that a filter lets through; below it, more are left out than found
 _COUNTED = 10_000  # passages up to which words are counted exactly; from there on in a sample
 _SAMPLE = 32  # one of how many chunks carries the sample's lexeme
 # Makes ts_rank (0.06 for a word that is there once) and the length's part of it about 1 for a passage with every word.
@@ -185,7 +186,7 @@ async def _hits(
     matching: list[Key] = []
     if query.text_weight > 0:
         await _plan(conn, indexed=False)
-        words = await _words(conn, store, text)
+        words = await _words(conn, store, scope, text)
         matching = await _matching(conn, scope, words)
     pool = ranking.fuse(near, matching, query.embedding_weight, query.text_weight)[:_POOL]
     rows = await conn.fetch(
@@ -230,7 +231,7 @@ async def _nearest(conn: Any, store: _Store, scope: _Scope, vector: str) -> list
     return [(key, number) for _, key, number in sorted((row["distance"], *row[:2]) for row in rows)]
 
 
-async def _words(conn: Any, store: _Store, text: str) -> _Words:
+async def _words(conn: Any, store: _Store, scope: _Scope, text: str) -> _Words:
     """Look the words of a query up: how rare each is, and which of them can find passages."""
     sampled = store.passages > _COUNTED
     step, mark = (_SAMPLE, f"'sample {store.key:d}'") if sampled else (1, f"'store {store.key:d}'")
@@ -244,21 +245,27 @@ async def _words(conn: Any, store: _Store, text: str) -> _Words:
             counts[lexeme] = await _count(conn, f"{lexeme} & 'store {store.key:d}'", _COUNTED)
     rarities = [ranking.rarity(count, store.passages) for count in counts.values()]
     total = sum(rarities)
-    candidates = await _candidates(conn, counts, step, mark)
-    return _Words(
-        list(counts), [_TEXT_SCALE * rarity / total for rarity in rarities], f"({candidates}) & 'store {store.key:d}'"
-    )
+    if scope.passages <= _SCORED:
+        candidates = " | ".join(counts)
+    else:
+        # Of the passages that are found, those of other files are left out: so more may be found.
+        share = max(scope.passages / store.passages, _LEAST_SHARE)
+        candidates = await _candidates(conn, counts, int(_SCORED / share), step, mark)
+    weights = [_TEXT_SCALE * rarity / total for rarity in rarities]
+    return _Words(list(counts), weights, f"({candidates}) & 'store {store.key:d}'")
 
 
-async def _candidates(conn: Any, counts: dict[str, int], step: int, mark: str) -> str:
+async def _candidates(conn: Any, counts: dict[str, int], most: int, step: int, mark: str) -> str:
     """The tsquery for the passages worth ranking: any of the rarest words, or as few of the others as is bearable.
+
+    `most` is how many passages it may find. Every `step`th of them has the lexeme `mark`.
 
     A word that half of the store has would bring up half of the store. So of the more frequent words, a passage must
     have all, or all but one, and so on until there are enough passages.
     """
     by_count = sorted(counts, key=lambda lexeme: (counts[lexeme], lexeme))
     rare, total = 0, 0
-    while rare < len(by_count) and counts[by_count[rare]] < _FREQUENT and total + counts[by_count[rare]] <= _SCORED:
+    while rare < len(by_count) and counts[by_count[rare]] < _FREQUENT and total + counts[by_count[rare]] <= most:
         total += counts[by_count[rare]]
         rare += 1
     frequent = by_count[rare:][:_MOST_FREQUENT]
@@ -266,7 +273,7 @@ async def _candidates(conn: Any, counts: dict[str, int], step: int, mark: str) -
     for number in range(len(frequent), 0, -1):
         together = [" & ".join(words) for words in combinations(frequent, number)]
         wider = " | ".join([*by_count[:rare], *together])
-        if number < len(frequent) and step * await _count(conn, f"({wider}) & {mark}", _SCORED) >= _SCORED:
+        if number < len(frequent) and step * await _count(conn, f"({wider}) & {mark}", most + 1) > most:
             break
         chosen = wider
     return chosen
@@ -280,8 +287,23 @@ async def _matching(conn: Any, scope: _Scope, words: _Words) -> list[Key]:
     """The passages that share the most telling words with the query, best first."""
     if not words.candidates:
         return []
+    where = "words @@ $1::text::tsquery"
+    if scope.files is not None:
+        few = scope.passages <= _SCORED
+        where = (
+            "file_key = ANY($6::bigint[])"
+            if few
+            else f"{where} AND (file_key IN (SELECT unnest($6::bigint[]))) IS TRUE"
+        )
+    files = [] if scope.files is None else [scope.files]
     rows = await conn.fetch(
-        SQL["matching"], words.candidates, words.lexemes, words.weights, scope.files, _SCORED, _CANDIDATES
+        SQL["matching"].replace("{where}", where),
+        words.candidates,
+        words.lexemes,
+        words.weights,
+        _SCORED,
+        _CANDIDATES,
+        *files,
     )
     return [(row["file_key"], row["number"]) for row in rows]
 

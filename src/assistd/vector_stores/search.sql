@@ -41,20 +41,22 @@ SELECT lexeme, count FROM
 SELECT count(*) FROM (SELECT FROM chunks WHERE words @@ $1::text::tsquery LIMIT $2) AS found
 
 -- name: matching
--- The passages that match the tsquery $1, best first by the lexemes $2 with the weights $3; $4: those of which files.
+-- The passages that match the tsquery $1, best first by the lexemes $2 with the weights $3. {where} names those that are
+-- looked at, $4 of them at most.
 SELECT file_key, number
 FROM (
     SELECT file_key, number, words FROM chunks
-    WHERE words @@ $1::text::tsquery AND ($4::bigint[] IS NULL OR (file_key IN (SELECT unnest($4))) IS TRUE) LIMIT $5
+    WHERE {where} LIMIT $4
 ) AS candidate,
 -- The sum of nothing and the words is the words, unpacked once and not for every lexeme.
 LATERAL (SELECT words || ''::tsvector AS whole OFFSET 0) AS unpacked
+WHERE whole @@ (SELECT $1::text::tsquery)
 ORDER BY
     (
         SELECT sum(weight * ts_rank(whole, lexeme))
         FROM unnest((SELECT $2::text[]::tsquery[]), $3::float8[]) AS u (lexeme, weight)
     ) / (1 + 2 * length(whole) / 150::float8) DESC, file_key, number
-LIMIT $6
+LIMIT $5
 
 -- name: hits
 -- Passages by file and number ($1, $2) as clients see them, with what their score is made of: $3 is the query's vector,
