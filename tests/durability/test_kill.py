@@ -97,6 +97,7 @@ async def test_killed_between_the_last_token_and_the_commit(
         await db.execute("SELECT FROM threads WHERE id = ANY ($1) FOR NO KEY UPDATE", threads)
 
         async def waiting() -> Any:
+            await db.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction, the view does not change
             pids = await db.fetch(WAITING)
             return len(pids) == len(runs) and pids
 

@@ -130,11 +130,10 @@ async def test_a_reading_can_be_read_twice_and_leaves_nothing(reader: Reader, tm
     assert not spools(tmp_path)
 
 
-async def test_a_file_that_is_gone_is_a_fault_of_the_server(reader: Reader, tmp_path: Path) -> None:
-    with pytest.raises(Unreadable) as refusal:
-        await passages(reader, [tmp_path / "nowhere"], "a.txt")
-    assert refusal.value.code == "server_error"
-    assert str(tmp_path) not in str(refusal.value)
+@pytest.mark.parametrize("name", ["a.txt", "a.pdf", "a.docx"])
+async def test_a_file_that_is_gone_is_not_taken_for_a_broken_one(reader: Reader, tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        await passages(reader, [tmp_path / "nowhere"], name)
     assert await passages(reader, [write(tmp_path, "words")], "a.txt")
 
 

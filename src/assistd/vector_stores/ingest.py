@@ -69,7 +69,7 @@ class Ingest:
                 await self._read(job, row)
             except Unreadable as fault:
                 await self._fail(job, row, fault.code, str(fault))
-            except BlobMissing:
+            except (BlobMissing, FileNotFoundError):
                 await self._fail(job, row, "server_error", "The content of the file is not in the store of files.")
             except BlobsUnavailable:
                 await asyncio.sleep(_BLOBS_PAUSE)

@@ -11,7 +11,8 @@ WHERE v.key = $1 AND v.status = 'in_progress'
 SELECT v.key FROM vector_store_files v
 JOIN jobs j ON j.kind = 'ingest' AND j.key = v.key::text AND j.attempt = $2
 WHERE v.key = $1 AND v.status = 'in_progress'
-FOR UPDATE OF v, j
+-- Nobody else may end the file meanwhile; but the job's lease is renewed while its passages are written.
+FOR UPDATE OF v FOR KEY SHARE OF j
 
 -- name: complete
 UPDATE vector_store_files SET status = 'completed', chunks = $2, usage_bytes = $3, last_error = NULL WHERE key = $1

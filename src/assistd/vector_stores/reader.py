@@ -18,7 +18,18 @@ import msgspec
 import structlog
 
 from assistd.vector_stores.documents import Unreadable
-from assistd.vector_stores.reading import LENGTH, OUT_OF_MEMORY, Answer, Faulty, Limits, Order, Passage, Read, Refused
+from assistd.vector_stores.reading import (
+    LENGTH,
+    OUT_OF_MEMORY,
+    Answer,
+    Faulty,
+    Gone,
+    Limits,
+    Order,
+    Passage,
+    Read,
+    Refused,
+)
 from assistd.vector_stores.scratch import Scratch
 
 __all__ = ["Passage", "Reader", "Reading", "Unreadable"]
@@ -120,7 +131,8 @@ class Reader:
 
         Its passages, of up to `max_tokens` tokens of which neighbours share up to `overlap`, can be read until
         the context is left; with `embed` they carry the vectors of the static embedding. `filename` is what its user
-        calls it. Waits while all processes are busy. Raises Unreadable; when cancelled, the child is ended.
+        calls it. Waits while all processes are busy. Raises Unreadable, and
+        FileNotFoundError where the content is gone; when cancelled, the child is ended.
         """
         self._reads += 1
         spool = self._scratch.path / f"{self._reads}.spool"
@@ -158,10 +170,12 @@ class Reader:
                 raise _Killed from ended
             raise Unreadable("invalid_file", *([_TOO_LARGE] if ended.is_for_memory else [])) from ended
         finally:
-            if answer is None or isinstance(answer, Faulty) or answer.last:
+            if answer is None or isinstance(answer, Faulty | Gone) or answer.last:
                 self._end(child)
             else:
                 self._keep(child)
+        if isinstance(answer, Gone):
+            raise FileNotFoundError(order.paths)
         if isinstance(answer, Refused):
             raise Unreadable(answer.code, answer.message)
         if isinstance(answer, Faulty):

@@ -85,7 +85,11 @@ class Faulty(msgspec.Struct, frozen=True, tag="faulty"):
     why: str
 
 
-Answer = Read | Refused | Faulty
+class Gone(msgspec.Struct, frozen=True, tag="gone"):
+    """The content was deleted before it was read. The process ends."""
+
+
+Answer = Read | Refused | Faulty | Gone
 
 
 def main() -> int:
@@ -101,7 +105,7 @@ def main() -> int:
         order = msgspec.json.decode(lines.get(), type=Order)
         answer = _carry_out(order, limits, number == limits.files)
         answers.write(msgspec.json.encode(answer) + b"\n")
-        if isinstance(answer, Faulty) or answer.last:
+        if isinstance(answer, Faulty | Gone) or answer.last:
             break
     sys.stdout.flush()
     os._exit(0)  # threads of the libraries run, and there is nothing to save
@@ -110,13 +114,18 @@ def main() -> int:
 def _carry_out(order: Order, limits: Limits, last: bool) -> Answer:
     try:
         chunks, size = _read(order)
-    except Unreadable as fault:
-        return Refused(fault.code, fault.message, last or _has_grown(limits.memory))
-    except MemoryError:
-        return Refused("invalid_file", "The file needs too much memory to be parsed.", last=True)
     except Exception as fault:
-        return Faulty(f"{type(fault).__name__}: {fault}"[:1000])
+        # A parser tells of a file that is not there as of one that is broken.
+        return Gone() if not all(map(os.path.exists, order.paths)) else _told(fault, limits, last)
     return Read(chunks, size, last or _has_grown(limits.memory))
+
+
+def _told(fault: Exception, limits: Limits, last: bool) -> Answer:
+    if isinstance(fault, Unreadable):
+        return Refused(fault.code, fault.message, last or _has_grown(limits.memory))
+    if isinstance(fault, MemoryError):
+        return Refused("invalid_file", "The file needs too much memory to be parsed.", last=True)
+    return Faulty(f"{type(fault).__name__}: {fault}"[:1000])
 
 
 def _read(order: Order) -> tuple[int, int]:
