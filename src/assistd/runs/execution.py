@@ -22,10 +22,10 @@ import structlog
 
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
-from assistd.runs import file_search, history, machine, progress, request, store
+from assistd.runs import file_search, history, machine, orphan, progress, request, store
 from assistd.runs.citations import Sources
 from assistd.runs.file_search import FileSearch, SearchFailed
-from assistd.runs.frames import Batch, Scribe, told_content
+from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import (
     AwaitToolOutputs,
     Begin,
@@ -44,10 +44,8 @@ from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
 from assistd.runs.transcript import ended_run, total, transcript_of
-from assistd.runs.turn import Scene, ToolUnavailable, Turn, shown_step
+from assistd.runs.turn import Scene, ToolUnavailable, Turn
 from assistd.runs.wire import LastError, ToolCall, ToolCalls, required_action
-from assistd.threads import store as threads
-from assistd.threads.wire import IncompleteDetails
 from assistd.web.wire import to_json
 
 log = structlog.get_logger("assistd.runs")
@@ -453,30 +451,8 @@ class Execution:
         return closed
 
     async def _tell_orphan(self, step: Any, details: Any, status: str, error: LastError | None) -> CloseMessage | None:
-        """Tell the end of a step, and of its message, that this executor did not open.
-
-        Returns what the message becomes if it stays: as much of it as the log has.
-        """
-        message, said = None, None
-        if message_id := details.get("message_creation", {}).get("message_id"):
-            async with self._db.acquire() as conn:
-                message = await progress.message(conn, message_id)
-        if message is not None:  # its client may have deleted it
-            why = {"cancelled": "run_cancelled", "expired": "run_expired"}.get(status, "run_failed")
-            said = CloseMessage(message["id"], told_content(await self._streams.log.told(self._id), message["id"]), why)
-            shown = msgspec.structs.replace(
-                threads.message(message),
-                status="incomplete",
-                incomplete_details=IncompleteDetails(why),
-                incomplete_at=self._clock(),
-                content=to_json(said.content),
-            )
-            self._scribe.event("thread.message.incomplete", shown)
-        shown_as = shown_step(
-            self._scene, step["id"], step["type"], step["created_at"], status, details, self._clock(), None, error
-        )
-        self._scribe.event(f"thread.run.step.{status}", shown_as)
-        return said
+        teller = orphan.Teller(self._db, self._streams, self._scene, self._scribe, self._clock())
+        return await teller.tell(step, details, status, error)
 
     # --- writing
 
