@@ -31,7 +31,7 @@ from assistd.db.listener import Listener
 from assistd.db.pool import Connection, Database, open_pool
 from assistd.files import routes as files
 from assistd.files import uploads
-from assistd.files.blobs import Blobs, open_blobs
+from assistd.files.blobs import Blobs, BlobsUnavailable, open_blobs, probe
 from assistd.files.sweeper import keep_sweeping
 from assistd.jobs import store as jobs
 from assistd.jobs.worker import Worker
@@ -67,6 +67,9 @@ log = structlog.get_logger("assistd")
 
 # The base URL that stands for the scripted model, which this process then serves itself.
 SCRIPTED = "scripted:"
+
+# How long a start waits for the store of files to show that it works.
+_LOOK_SECONDS = 5.0
 
 
 class StartRefused(Exception):
@@ -171,6 +174,7 @@ def _as_toml(route: ModelRoute) -> str:
         "images": route.images,
         "json_schema": route.json_schema,
         "usage": route.usage,
+        "embeddings": route.embeddings,
         "reasoning_effort": route.reasoning_effort,
         "max_tokens_field": route.max_tokens_field,
     }
@@ -245,6 +249,19 @@ def blob_store(settings: Settings) -> Blobs:
         return open_blobs(settings.blob_url, settings.data_dir)
     except ValueError as fault:
         raise StartRefused(f"The store of files ({PREFIX}BLOB_URL): {fault}") from fault
+
+
+async def check_files(settings: Settings) -> None:
+    """Refuse a URL that names no store of files, and say so where the store cannot be used just now."""
+    if not settings.blob_url:
+        return
+    blobs = blob_store(settings)
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await probe(blobs)
+    except (BlobsUnavailable, TimeoutError) as fault:
+        reason = fault.reason if isinstance(fault, BlobsUnavailable) else "it does not answer"
+        log.warning("the store of files cannot be used; `assistd doctor` looks again", error=reason)
 
 
 async def _listen(

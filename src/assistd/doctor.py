@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import aiohttp
 
 from assistd import __version__, app
 from assistd.db import migrate
-from assistd.files.blobs import BlobsUnavailable, new_key
+from assistd.files.blobs import BlobsUnavailable, probe
 from assistd.llm.routing import Route, Routing, load_routes, single_route
 from assistd.server import PortTaken, reserve
 from assistd.settings import Settings
@@ -114,21 +114,16 @@ async def _models(settings: Settings) -> str:
 
 
 async def _files(settings: Settings) -> str:
-    """Write a blob, read it and delete it: rights differ for each."""
-    blobs, key = app.blob_store(settings), new_key()
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"assistd"
-
     where = settings.blob_url or str(settings.data_dir / "blobs")
     try:
-        await blobs.write(key, chunks())
-        found = b"".join([chunk async for chunk in blobs.read([key])])
-        await blobs.delete([key])
+        await probe(app.blob_store(settings))
     except BlobsUnavailable as fault:
-        raise Amiss(f"{where} cannot be used: {fault.reason}. Mend it or set ASSISTD_BLOB_URL.") from fault
-    if found != b"assistd":
-        raise Amiss(f"{where} does not give back what was written to it")
+        remedy = (
+            "Look at ASSISTD_BLOB_URL and at the store's own variables, such as AWS_ENDPOINT_URL and its keys."
+            if settings.blob_url
+            else "Mend the folder's rights."
+        )
+        raise Amiss(f"{where} cannot be used: {fault.reason}. {remedy}") from fault
     return where
 
 

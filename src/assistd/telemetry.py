@@ -46,5 +46,7 @@ def configure(level: str, format: str) -> None:
     if level != "debug":
         # That the database is away is told by those who miss it, in a line; asyncpg adds a stack trace a second.
         logging.getLogger("asyncpg").setLevel(logging.ERROR)
+        # The scripted model drops connections where its script says so.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         # A client's broken form is the client's to know, and the answer tells it.
         logging.getLogger("python_multipart").setLevel(logging.ERROR)

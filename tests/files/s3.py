@@ -27,7 +27,6 @@ class S3:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true",
         }
         self._port = port
         self._folder = folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from assistd.llm.protocol import (
     ChatRequest,
     Delta,
     Finish,
+    ModelError,
     ModelRefused,
     ModelUnavailable,
     Text,
@@ -321,6 +322,37 @@ async def test_a_call(model: ConstrainedModel, scripted: ScriptedModel) -> None:
     assert finish.reason == "tool_calls"
     assert finish.usage is not None
     assert finish.usage.completion_tokens > 0
+
+
+def rounds(*cities: str) -> list[Any]:
+    """A question, and calls that were made and answered since."""
+    messages: list[Any] = [{"role": "user", "content": "/say the end"}]
+    for number, city in enumerate(cities):
+        arguments = json.dumps({"city": city})
+        call = {"id": f"c{number}", "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_call_id": f"c{number}", "content": "sunny"})
+    return messages
+
+
+@pytest.mark.parametrize(
+    ("cities", "must_answer"),
+    [("a", False), ("aba", False), ("abcd", False), ("aa", True), ("abb", True), ("abcde", True)],
+)
+async def test_a_model_that_goes_in_circles_has_to_answer(
+    model: ConstrainedModel, scripted: ScriptedModel, cities: str, must_answer: bool
+) -> None:
+    async def asked(messages: list[Any], choice: Any = None) -> bool:
+        request = ChatRequest("m", messages, tools=TOOLS, tool_choice=choice)
+        with suppress(ModelError):  # the script's words are no reply of the schema's
+            async for _ in model.stream(request):
+                pass
+        return "response_format" not in scripted.received[-1].body
+
+    assert await asked(rounds(*cities)) == must_answer
+    # What was called for an earlier question does not count, and who insists on a call gets one.
+    assert not await asked([*rounds(*cities), {"role": "user", "content": "/say more"}])
+    assert not await asked(rounds(*cities), "required")
 
 
 async def test_an_answer_streams(model: ConstrainedModel, scripted: ScriptedModel) -> None:

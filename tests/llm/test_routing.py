@@ -24,6 +24,7 @@ tools = "constrained"
 images = false
 json_schema = true
 usage = false
+embeddings = false
 reasoning_effort = false
 max_tokens_field = "max_completion_tokens"
 headers = { "X-Team" = "blue" }
@@ -52,6 +53,7 @@ def test_a_file_says_everything_about_its_routes(tmp_path: Path) -> None:
         tools="constrained",
         images=False,
         usage=False,
+        embeddings=False,
         reasoning_effort=False,
         max_tokens_field="max_completion_tokens",
         headers={"X-Team": "blue"},

@@ -44,6 +44,7 @@ def test_what_names_no_result_stays_text() -> None:
         "【4:0†other.txt】",  # another file's name
         "【4:0】",
         "【x】",
+        "【٤:٠†source】",  # the digits of another script
         "【】",
         "【4:0†favorite_foods.txt",  # never closed
         "【4:0†" + "x" * 400 + "】",

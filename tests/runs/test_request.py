@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from assistd.llm.protocol import ChatRequest
 from assistd.runs.history import Window
-from assistd.runs.machine import CallModel
+from assistd.runs.machine import Call, CallModel, Step
 from assistd.runs.request import compose, tool_set, window, with_conversation
 from assistd.runs.wire import Run
 
@@ -44,8 +45,12 @@ def run(**parts: Any) -> Run:
     return Run(model="m", **encoded, **given, **absent)
 
 
-def asked(*, first_turn: bool = True, command: CallModel | None = None, **parts: Any) -> ChatRequest:
-    return compose(run(**parts), Model(), command or CallModel(None, None), first_turn=first_turn)
+def calls(*types: str) -> Step:
+    return Step("step_1", "tool_calls", open=False, calls=[Call("call_1", type, done=True) for type in types])
+
+
+def asked(*, steps: Sequence[Step] = (), command: CallModel | None = None, **parts: Any) -> ChatRequest:
+    return compose(run(**parts), Model(), command or CallModel(None, None), steps)
 
 
 def test_a_plain_run_asks_for_nothing_special() -> None:
@@ -100,7 +105,18 @@ def test_json_is_asked_for() -> None:
 def test_a_forced_choice_holds_for_the_first_turn(choice: Any, first: Any, later: Any) -> None:
     tools = [LOOK_UP, SEARCH]
     assert asked(tools=tools, tool_choice=choice).tool_choice == first
-    assert asked(tools=tools, tool_choice=choice, first_turn=False).tool_choice == later
+    assert asked(tools=tools, tool_choice=choice, steps=[calls("function")]).tool_choice == later
+
+
+def test_a_model_that_searches_on_and_on_has_to_answer() -> None:
+    search, words = calls("file_search"), Step("step_2", "message_creation", open=False)
+    tools = [LOOK_UP, SEARCH]
+    assert asked(tools=tools, steps=[search, words] * 19).tool_choice is None
+    assert asked(tools=tools, steps=[search, words] * 20).tool_choice == "none"
+    assert asked(tools=[], steps=[search] * 20).tool_choice is None
+    # A client that is asked can stop by itself.
+    assert asked(tools=tools, steps=[*[search] * 20, calls("function")]).tool_choice is None
+    assert asked(tools=tools, steps=[calls("function", "file_search")] * 20).tool_choice is None
 
 
 def test_without_tools_nothing_is_said_of_them() -> None:
@@ -126,7 +142,7 @@ def test_only_the_clients_functions_are_the_clients() -> None:
 def room(command: CallModel | None = None, **parts: Any) -> Window:
     made = run(**parts)
     command = command or CallModel(None, None)
-    return window(made, Model(), command, compose(made, Model(), command, first_turn=True))
+    return window(made, Model(), command, compose(made, Model(), command, []))
 
 
 def test_a_quarter_of_the_context_is_left_for_the_answer() -> None:

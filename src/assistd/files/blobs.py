@@ -5,8 +5,8 @@ file it belongs to stands in the database. An object store is named by its URL
 (`s3://bucket/prefix`, also `gs://` and `az://`). Its address, keys and region
 come from the environment variables that the tools of the store use themselves,
 for S3 `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_SESSION_TOKEN`, `AWS_REGION`, and `AWS_ALLOW_HTTP=true` for a store without
-TLS; without keys, those of the machine's or container's role.
+`AWS_SESSION_TOKEN` and `AWS_REGION`; a store without TLS is one whose address
+begins with `http://`; without keys, those of the machine's or container's role.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def open_blobs(url: str, data_dir: Path) -> Blobs:
                 url,
                 # Options given here replace what the environment says about them, so this one is passed on.
                 client_options={
-                    "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on"),
+                    "allow_http": _allows_http(),
                     "connect_timeout": timedelta(seconds=5),
                     "read_timeout": timedelta(seconds=_SILENCE_SECONDS),
                     "timeout": timedelta(hours=_ANSWER_HOURS),
@@ -162,6 +162,27 @@ def open_blobs(url: str, data_dir: Path) -> Blobs:
         )
     except (exceptions.BaseError, ValueError) as fault:
         raise ValueError(f"no blob store at {url!r}: {_first_line(fault)}") from None
+
+
+async def probe(blobs: Blobs) -> None:
+    """Write a blob, read it and delete it: rights differ for each. Raises BlobsUnavailable."""
+    key = new_key()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"assistd"
+
+    await blobs.write(key, chunks())
+    found = b"".join([chunk async for chunk in blobs.read([key])])
+    await blobs.delete([key])
+    if found != b"assistd":
+        raise BlobsUnavailable("it does not give back what was written to it")
+
+
+def _allows_http() -> bool:
+    """Whether the store may be spoken to without TLS: where that is said, or where its address says http."""
+    addresses = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"))
+    said = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
+    return said or any(address.startswith("http://") for address in addresses)
 
 
 def new_key() -> str:

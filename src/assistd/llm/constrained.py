@@ -23,6 +23,9 @@ from assistd.llm.upstream import UpstreamModel
 
 _TEXT_ANSWER: Final[Schema] = {"type": "string"}
 
+# A weak model may call, and call again, for ever. After so many rounds of calls it has to answer.
+_MOST_ROUNDS = 5
+
 
 class ConstrainedModel:
     """An upstream model whose tools go through `response_format`; implements `protocol.Model`.
@@ -46,8 +49,9 @@ class ConstrainedModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
         """Make one completion. Raises `ModelError`. Closing the iterator aborts the upstream call."""
-        history = plain(decoded(request.messages))
-        functions = _offered(request)
+        messages = decoded(request.messages)
+        history = plain(messages)
+        functions = [] if _goes_in_circles(request, messages) else _offered(request)
         reader = None
         if functions:
             reader = ReplyReader(answer_is_text=_answer_schema(request.response_format) is _TEXT_ANSWER)
@@ -75,6 +79,19 @@ class ConstrainedModel:
         except NotAReply as fault:
             raise failures.off_schema(self._model.route) from fault
         return told
+
+
+def _goes_in_circles(request: ChatRequest, messages: Sequence[Message]) -> bool:
+    """Say whether the model has called often enough since the user spoke, or just made the same call twice."""
+    if request.tool_choice not in (None, "auto", "none"):
+        return False
+    rounds: list[Any] = []
+    for message in messages:
+        if message.get("role") == "user":
+            rounds = []
+        elif message.get("tool_calls"):
+            rounds.append([call["function"] for call in message["tool_calls"]])
+    return len(rounds) >= _MOST_ROUNDS or (len(rounds) >= 2 and rounds[-1] == rounds[-2])
 
 
 def _offered(request: ChatRequest) -> list[Schema]:

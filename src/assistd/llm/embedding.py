@@ -14,7 +14,7 @@ import msgspec
 
 from assistd.llm import failures, static_embedding
 from assistd.llm.protocol import ModelRefused, ModelUnavailable
-from assistd.llm.routing import Route, Routing
+from assistd.llm.routing import Route, Routing, no_embeddings
 from assistd.llm.upstream import Upstream
 
 _BATCH_TEXTS = 256
@@ -56,6 +56,8 @@ class Embedders:
         route = self._routing.find(name)
         if route is None:
             raise ModelRefused(f"No route answers for the embedding model '{name}'.")
+        if not route.embeddings:
+            raise ModelRefused(no_embeddings(name))
         vectors: list[list[float]] = []
         for batch in _batches(texts):
             vectors += await self._ask(route, name, batch)

@@ -96,6 +96,7 @@ class LocalModel:
             context_length=self.context_length,
             tools="native" if self._running.calls_tools else "constrained",
             images=False,
+            embeddings=False,
             reasoning_effort=False,
         )
 

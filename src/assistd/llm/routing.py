@@ -19,6 +19,7 @@ matches a name wins.
     images = false                              # may image parts be sent
     json_schema = true                          # does it obey response_format json_schema
     usage = true                                # does it take stream_options.include_usage
+    embeddings = true                           # does it serve /embeddings
     reasoning_effort = false                    # does it take reasoning_effort
     max_tokens_field = "max_tokens"             # or "max_completion_tokens"
     headers = { "X-Team" = "blue" }             # sent along
@@ -42,7 +43,7 @@ MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
 
 _CHOICES = {"tools": ("native", "constrained", "none"), "max_tokens_field": ("max_completion_tokens", "max_tokens")}
 _TEXTS = ("base_url", "api_key_env", "model")
-_SWITCHES = ("images", "json_schema", "usage", "reasoning_effort")
+_SWITCHES = ("images", "json_schema", "usage", "embeddings", "reasoning_effort")
 _KEYS = frozenset(("names", "context_length", "headers", *_TEXTS, *_SWITCHES, *_CHOICES))
 
 
@@ -68,6 +69,7 @@ class Route:
     images: bool = True
     json_schema: bool = True
     usage: bool = True
+    embeddings: bool = True
     reasoning_effort: bool = True
     max_tokens_field: MaxTokensField = "max_tokens"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
@@ -115,6 +117,14 @@ class Route:
         """Whatever must not show in a message."""
         password = unquote(urlsplit(self.base_url).password or "")
         return tuple(secret for secret in (self.key, password, *self.headers.values()) if len(secret) >= 6)
+
+
+def no_embeddings(name: str) -> str:
+    """Say that the route of a model name serves no embeddings, and what would."""
+    return (
+        f"The server that answers for '{name}' makes no embeddings. Set ASSISTD_MODELS_FILE to a file with a route to "
+        "one that does."
+    )
 
 
 class Routing:

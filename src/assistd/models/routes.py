@@ -14,7 +14,7 @@ import structlog
 from assistd import errors
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelUnavailable
-from assistd.llm.routing import Route, Routing
+from assistd.llm.routing import Route, Routing, no_embeddings
 from assistd.llm.upstream import Relayed as Answer
 from assistd.llm.upstream import Upstream
 from assistd.models.wire import ChatCompletion, Embedding, ModelInfo, ModelList
@@ -77,7 +77,11 @@ class Models:
         return await self._relay(request, request.body(ChatCompletion).model, "chat/completions")
 
     async def embed(self, request: Request) -> Relayed:
-        return await self._relay(request, request.body(Embedding).model, "embeddings")
+        name = request.body(Embedding).model
+        route = self._routing.find(name)
+        if route is not None and not route.embeddings:
+            raise APIError(no_embeddings(name), param="model", code="unsupported_model")
+        return await self._relay(request, name, "embeddings")
 
     async def _relay(self, request: Request, name: str, path: str) -> Relayed:
         route = self._routing.find(name)

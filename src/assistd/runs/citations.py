@@ -19,9 +19,9 @@ import msgspec
 
 _OPEN = "【"
 _CLOSE = "】"
-_MARKER = re.compile(r"【(\d{1,9}):(\d{1,4})†([^【】]*)】\Z")
+_MARKER = re.compile(r"【([0-9]{1,9}):([0-9]{1,4})†([^【】]*)】")
 # What may still become a marker.
-_BEGINNING = re.compile(r"【(?:\d{1,9}(?::(?:\d{1,4}(?:†[^【】]*)?)?)?)?\Z")
+_BEGINNING = re.compile(r"【(?:[0-9]{1,9}(?::(?:[0-9]{1,4}(?:†[^【】]*)?)?)?)?\Z")
 _LONGEST = 300  # characters; a file's name has at most 255
 
 # The service's older form has this word in place of the name, and models remember it.
@@ -70,64 +70,35 @@ class Reader:
 
     def feed(self, value: str) -> list[Piece]:
         """Take in a piece of text; return what can go out by now."""
-        pieces: list[Piece] = []
         text = self._held + value
-        self._held = ""
-        while text:
-            start = text.find(_OPEN)
-            if start < 0:
-                pieces.append(Piece(text))
-                break
-            if start:
-                pieces.append(Piece(text[:start]))
-                text = text[start:]
-            end = text.find(_CLOSE)
-            if end < 0:
-                begun, text = self._hold(text)
-                if begun:
-                    pieces.append(Piece(begun))
+        # What stands before the last bracket is a marker by now, or none.
+        last = text.rfind(_OPEN)
+        waits = last >= 0 and len(text) - last <= _LONGEST and _BEGINNING.match(text, last)
+        ready, self._held = (text[:last], text[last:]) if waits else (text, "")
+        pieces: list[Piece] = []
+        start = 0
+        for found in _MARKER.finditer(ready):
+            source = self._cited(found)
+            if source is None:
                 continue
-            again = text.rfind(_OPEN, 0, end)
-            if again > 0:  # the first one was never closed: it opens no marker
-                pieces.append(Piece(text[:again]))
-                text = text[again:]
-                continue
-            pieces.append(Piece(text[: end + 1], self._cited(text[: end + 1])))
-            text = text[end + 1 :]
-        return _joined(pieces)
+            if found.start() > start:
+                pieces.append(Piece(ready[start : found.start()]))
+            pieces.append(Piece(found[0], source))
+            start = found.end()
+        if start < len(ready):
+            pieces.append(Piece(ready[start:]))
+        return pieces
 
     def flush(self) -> list[Piece]:
         """Return what was held back: the text has ended, so it is no marker."""
         held, self._held = self._held, ""
         return [Piece(held)] if held else []
 
-    def _hold(self, text: str) -> tuple[str, str]:
-        """Keep back what may become a marker. Returns what cannot, and what is to be looked at again."""
-        if len(text) <= _LONGEST and _BEGINNING.match(text):
-            self._held = text
-            return "", ""
-        again = text.find(_OPEN, 1)
-        return (text, "") if again < 0 else (text[:again], text[again:])
-
-    def _cited(self, text: str) -> Source | None:
-        found = _MARKER.match(text)
-        if found is None:
-            return None
+    def _cited(self, found: re.Match[str]) -> Source | None:
         source = self._sources.get((int(found[1]), int(found[2])))
         if source is None or found[3].strip() not in (shown_name(source.filename), _ANY_NAME):
             return None
         return source
-
-
-def _joined(pieces: list[Piece]) -> list[Piece]:
-    """Join neighbours that cite nothing."""
-    joined: list[Piece] = []
-    for piece in pieces:
-        if joined and piece.source is None and joined[-1].source is None:
-            joined[-1] = Piece(joined[-1].text + piece.text)
-        else:
-            joined.append(piece)
-    return joined
 
 
 def annotation(text: str, source: Source, start: int, said: str) -> dict[str, Any]:

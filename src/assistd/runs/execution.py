@@ -247,8 +247,7 @@ class Execution:
         if not self._ready and file_search.options_of(self._run) is not None:
             await self._parts.file_search.make_ready(self._run, self._begun)
         self._ready = True
-        first = not any(step.type == "tool_calls" for step in self._transcript.steps)
-        chat = request.compose(self._run, model, command, first_turn=first)
+        chat = request.compose(self._run, model, command, self._transcript.steps)
         window = request.window(self._run, model, command, chat)
         async with self._db.acquire() as conn:
             conversation = await history.load(conn, self._scene.thread_id, window, self._id)

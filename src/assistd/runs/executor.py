@@ -48,7 +48,7 @@ class Executor:
             try:
                 await execution.run()
             except LeaseLost:
-                log.warning("run taken over by another worker", lease=claimed.lease)
+                log.warning("run taken over by another worker, or deleted", lease=claimed.lease)
             except Exception as fault:
                 if is_away(fault):
                     raise  # the job goes back to the queue, and the run goes on when the database is there again

@@ -13,9 +13,9 @@ from assistd.db import sql
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelError, ModelUnavailable
-from assistd.runs.citations import Source, marker
+from assistd.runs.citations import Source, marker, shown_name
 from assistd.runs.wire import Exchange, FileSearchCall, ResultText, Run, SearchResult
-from assistd.vector_stores import store
+from assistd.vector_stores import files, store
 from assistd.vector_stores.search import Hit, Query, Searcher
 
 SQL = sql.load(__package__)
@@ -39,6 +39,7 @@ _LOOK_SECONDS = 0.2
 _PAUSES = (0.5, 2.0)  # before the second and the third try of a search whose embedding is out of reach
 _BYTES_PER_TOKEN = 3
 _LONGEST_QUERY = 4_000  # characters
+_MOST_NOTED = 5  # files that could not be searched
 
 
 class SearchFailed(Exception):
@@ -125,6 +126,8 @@ class FileSearch:
         assert options is not None, "a call of a tool that is not enabled is refused where it begins"
         async with self._db.acquire() as conn:
             first = await conn.fetchval(SQL["next_search"], run.thread_id)
+            note = await _note(conn, stores.thread)
+        exchanges = [msgspec.structs.replace(exchange, note=note) for exchange in exchanges]
         budget = _budget(run.model, context_length) // max(1, len(exchanges))
         return await asyncio.gather(
             *(self._answer(run, stores, options, exchange, first + i, budget) for i, exchange in enumerate(exchanges))
@@ -181,12 +184,15 @@ def told(call: FileSearchCall, exchange: Exchange) -> str:
     """Return what the model is told of a search: every passage behind the marker that cites it."""
     if exchange.error is not None or exchange.search is None:
         return exchange.error or ""
-    if not call.results:
-        return "No passage in the files fits this query."
-    return "\n\n".join(
+    parts = [
         f"{marker(exchange.search, place, result.file_name)}\n{_words(result)}"
         for place, result in enumerate(call.results)
-    )
+    ]
+    if not parts:
+        parts.append("No passage in the files fits this query.")
+    if exchange.note:
+        parts.append(exchange.note)
+    return "\n\n".join(parts)
 
 
 def sources(call: FileSearchCall, exchange: Exchange) -> dict[tuple[int, int], Source]:
@@ -197,6 +203,13 @@ def sources(call: FileSearchCall, exchange: Exchange) -> dict[tuple[int, int], S
         (exchange.search, place): Source(result.file_id, result.file_name, _words(result))
         for place, result in enumerate(call.results)
     }
+
+
+async def _note(conn: Any, store_ids: Sequence[str]) -> str | None:
+    """Return what the model should know of files that the user gave to the thread and that no search finds."""
+    unread = await files.unread(conn, store_ids, _MOST_NOTED) if store_ids else []
+    lines = [f"- {shown_name(file.filename)}: {file.error or 'It is still being read.'}" for file in unread]
+    return "These files of the user could not be searched:\n" + "\n".join(lines) if lines else None
 
 
 def _words(result: SearchResult) -> str:

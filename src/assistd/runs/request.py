@@ -10,7 +10,7 @@ import msgspec
 from assistd.llm.protocol import ChatRequest, Model
 from assistd.runs import file_search
 from assistd.runs.history import Window, estimate
-from assistd.runs.machine import CallModel
+from assistd.runs.machine import CallModel, Step
 from assistd.runs.turn import ToolSet
 from assistd.runs.wire import Run, TruncationStrategy
 
@@ -24,18 +24,24 @@ _SERVER_TOOLS: dict[str, dict[str, Any]] = {
     "file_search": file_search.FUNCTION,
 }
 
+# A client that is asked again and again can stop; the server's own tools would go on until the run expires.
+_MOST_ROUNDS = 20
+
 _strategy = msgspec.json.Decoder(TruncationStrategy)
 
 
-def compose(run: Run, model: Model, command: CallModel, *, first_turn: bool) -> ChatRequest:
-    """Make the request but for the conversation, which `with_conversation` adds.
+def compose(run: Run, model: Model, command: CallModel, steps: Sequence[Step]) -> ChatRequest:
+    """Make the request but for the conversation, which `with_conversation` adds; `steps` are the run's so far.
 
     A forced tool choice holds for the first turn only: the model must call a tool before it answers, not for ever.
+    And a model that does nothing but search, and searches again, has to answer at some point.
     """
     tools = _tools(run)
     choice = _choice(msgspec.json.decode(run.tool_choice)) if tools else None
-    if choice not in (None, "none") and not first_turn:
+    if choice not in (None, "none") and any(step.type == "tool_calls" for step in steps):
         choice = None
+    if tools and _rounds_without_client(steps) >= _MOST_ROUNDS:
+        choice = "none"
     return ChatRequest(
         model=run.model,
         messages=[{"role": "system", "content": run.instructions}] if run.instructions else [],
@@ -48,6 +54,17 @@ def compose(run: Run, model: Model, command: CallModel, *, first_turn: bool) -> 
         max_completion_tokens=command.completion_tokens,
         reasoning_effort=run.reasoning_effort,
     )
+
+
+def _rounds_without_client(steps: Sequence[Step]) -> int:
+    """Count the turns in which the model has called nothing but the server's own tools, up to now."""
+    rounds = 0
+    for step in reversed(steps):
+        if step.type == "tool_calls":
+            if any(call.type == "function" for call in step.calls):
+                break
+            rounds += 1
+    return rounds
 
 
 def window(run: Run, model: Model, command: CallModel, chat: ChatRequest) -> Window:

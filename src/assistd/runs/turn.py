@@ -25,6 +25,7 @@ from assistd.runs.wire import Exchange, FileSearchCall, FunctionCall, LastError,
 from assistd.threads.wire import IncompleteDetails, Message
 from assistd.web.wire import EMPTY_LIST, EMPTY_MAP, to_json
 
+_SENTENCE = 500  # characters
 _SERVER_TOOLS = frozenset({"code_interpreter", "file_search"})
 
 
@@ -69,6 +70,15 @@ class OpenPart(msgspec.Struct):
     def add(self, value: str) -> None:
         self.pieces.append(value)
         self.size += len(value)
+
+    def end(self) -> str:
+        """The last words, as much as a sentence may have."""
+        last: list[str] = []
+        for piece in reversed(self.pieces):
+            last.append(piece)
+            if sum(map(len, last)) > _SENTENCE:
+                break
+        return "".join(reversed(last))[-_SENTENCE:]
 
     def shown(self) -> dict[str, Any]:
         return content_part(self.kind, "".join(self.pieces), self.annotations)
@@ -201,8 +211,7 @@ class Turn:
         message = self.message
         assert message is not None
         part, _ = self._part(message, "text")
-        said = "".join(part.pieces)
-        annotation = citations.annotation(piece.text, piece.source, part.size, said)
+        annotation = citations.annotation(piece.text, piece.source, part.size, part.end())
         part.add(piece.text)
         place = len(part.annotations)
         part.annotations.append(annotation)

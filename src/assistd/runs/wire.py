@@ -240,7 +240,7 @@ class Exchange(msgspec.Struct, frozen=True):
     """What the model said when it called a tool of the server's. It is told to the model again, not to clients.
 
     `search` is the search's number in its thread, by which its results are cited; `error` is what the model was
-    told in place of results.
+    told in place of results, `note` what it was told beside them.
     """
 
     id: str
@@ -248,6 +248,7 @@ class Exchange(msgspec.Struct, frozen=True):
     arguments: str
     search: int | None = None
     error: str | None = None
+    note: str | None = None
 
 
 def shown_details(details: msgspec.Raw, *, with_content: bool) -> msgspec.Raw:

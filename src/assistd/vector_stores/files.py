@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -139,6 +139,23 @@ async def content(conn: Any, project_id: str, store_id: str, file_id: str) -> Fi
     passages = [passage["text"] for passage in await conn.fetch(SQL["passages"], row["key"])]
     overlap = msgspec.json.decode(row["chunking_strategy"])["static"]["chunk_overlap_tokens"]
     return FileContent([Text(piece) for piece in pieces_of(passages, overlapping=overlap > 0)])
+
+
+class Unread(NamedTuple):
+    """A file of a store that search does not find; `error` is None while it is being read."""
+
+    filename: str
+    error: str | None
+
+
+async def unread(conn: Any, store_ids: Sequence[str], limit: int) -> list[Unread]:
+    """Return the newest files of these stores that could not be read, or are not read yet."""
+    rows = await conn.fetch(SQL["unread"], store_ids, limit)
+    return [Unread(row["filename"], _reason(row["last_error"])) for row in rows]
+
+
+def _reason(error: msgspec.Raw | None) -> str | None:
+    return None if error is None else str(msgspec.json.decode(error)["message"])
 
 
 def file_of(row: Any, store_id: str) -> VectorStoreFile:

@@ -80,3 +80,11 @@ ORDER BY seq DESC LIMIT $4
 
 -- name: passages
 SELECT text FROM chunks WHERE file_key = $1 ORDER BY number
+
+-- name: unread
+SELECT f.filename, v.last_error
+FROM vector_store_files v
+JOIN vector_stores s ON s.key = v.store_key
+JOIN files f ON f.id = v.file_id
+WHERE s.id = ANY ($1::text[]) AND v.status IN ('failed', 'in_progress')
+ORDER BY v.seq DESC LIMIT $2
