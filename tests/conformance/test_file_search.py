@@ -336,6 +336,24 @@ def test_a_file_that_cannot_be_read_says_why(client: openai.OpenAI) -> None:
     assert (store.status, store.file_counts.failed, store.usage_bytes) == ("completed", 1, 0)
 
 
+def test_the_model_hears_of_the_thread_s_files_that_could_not_be_read(client: openai.OpenAI) -> None:
+    """Else it would say that they do not tell, and the user would believe it."""
+    walk = Walk(client, tools=[SEARCH])
+    broken = client.files.create(file=("paper.pdf", b"%PDF-1.7 but no more"), purpose="assistants")
+    thread = client.beta.threads.create(
+        messages=[
+            {
+                "role": "user",
+                "content": FIND_CAKE,
+                "attachments": [{"file_id": broken.id, "tools": [SEARCH]}],
+            }
+        ]
+    )
+    answer = walk.answer(walk.run(thread))
+    assert "No passage in the files fits this query." in answer
+    assert "These files of the user could not be searched:\n- paper.pdf: " in answer
+
+
 def test_a_run_that_is_told_to_search_without_the_tool_fails_and_says_so(wiretap: Wiretap, walk: Walk) -> None:
     api = Api(wiretap.url)
     run = walk.client.beta.threads.runs.create(

@@ -66,7 +66,8 @@ def routed(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("relay")
     with new_database(postgres) as dsn, _scripted() as scripted, _proxy() as proxy:
         routes = {"scripted-*": scripted, "proxied": proxy, "nobody": "http://127.0.0.1:9/v1"}
-        lines = [f'[[routes]]\nnames = ["{name}"]\nbase_url = "{url}"\n' for name, url in routes.items()]
+        lines = ['[[routes]]\nnames = ["mute"]\nembeddings = false\nbase_url = "http://127.0.0.1:9/v1"\n']
+        lines += [f'[[routes]]\nnames = ["{name}"]\nbase_url = "{url}"\n' for name, url in routes.items()]
         (folder / "models.toml").write_text("".join(lines))
         with serve(folder, database_url=dsn, models_file=folder / "models.toml") as server:
             yield Api(server.url)
@@ -74,6 +75,12 @@ def routed(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def chat(text: str, model: str = "scripted-1", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [user(text)], **more}
+
+
+def test_a_server_without_embeddings_is_not_asked_for_some(routed: Api) -> None:
+    refused = routed.post("/embeddings", {"model": "mute", "input": "x"})
+    assert (refused.status, refused.json["error"]["code"]) == (400, "unsupported_model")
+    assert "'mute' makes no embeddings" in refused.json["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/embeddings"])

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,14 @@ async def test_a_route_embeds_what_it_answers_for() -> None:
         one, same, other = await embedders.embed("any-embedding", ["blue sky", "sky blue", "green tea"])
     assert one == same
     assert dot(one, other) < 0.9
+
+
+async def test_a_route_that_makes_no_embeddings_is_not_asked() -> None:
+    async with scripted_model() as scripted, open_upstream() as upstream:
+        mute = replace(single_route(scripted.base_url), embeddings=False)
+        with pytest.raises(ModelRefused, match="'m' makes no embeddings"):
+            await Embedders(Routing([mute]), upstream, "m").embed("m", ["x"])
+        assert not scripted.received
 
 
 async def test_texts_go_in_batches_and_vectors_come_in_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,10 @@ def test_what_cannot_be_searched_is_refused_with_a_sentence(name: str, content: 
         kind_of(name, io.BytesIO(content))
     assert refusal.value.code == code
     assert refusal.value.message.endswith(".")
+
+
+def test_the_page_lists_what_is_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "search-your-files.md").read_text("utf-8")
+    table = page.partition("## What is read")[2].partition("\n\n")[2].partition("\n\n")[0]
+    listed = [name.strip() for row in table.splitlines()[2:] for name in row.split("|")[2].split(",")]
+    assert sorted(listed) == sorted(EXTENSIONS)
