@@ -327,7 +327,8 @@ async def test_files_that_take_longer_than_the_wait(
     assert step["step_details"]["tool_calls"][0]["file_search"]["results"] == []
     (message,) = await node.api.messages(run)
     assert message["content"][0]["text"] == {
-        "value": "RESULT: No passage in the files fits this query.",
+        "value": "RESULT: No passage in the files fits this query.\n\n"
+        "These files of the user could not be searched:\n- foods.txt: It is still being read.",
         "annotations": [],
     }
     embeddings.answer()

@@ -49,9 +49,9 @@ def spools(folder: Path) -> list[Path]:
 
 
 def children() -> list[psutil.Process]:
-    """The reading processes of this test that run."""
+    """The reading processes of this test that run; those of servers that other tests have left running are theirs."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for process in psutil.Process().children():
         try:
             if "assistd.vector_stores.reading" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
