@@ -48,10 +48,10 @@ def spools(folder: Path) -> list[Path]:
     return list(folder.rglob("*.spool*"))
 
 
-def children() -> list[psutil.Process]:
-    """The reading processes of this test that run; those of servers that other tests have left running are theirs."""
+def children(of: int | None = None) -> list[psutil.Process]:
+    """The reading processes of this test, or of another process; those of servers that run beside it are theirs."""
     found = []
-    for process in psutil.Process().children():
+    for process in psutil.Process(of).children():
         try:
             if "assistd.vector_stores.reading" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
@@ -274,6 +274,6 @@ def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     slow = write(tmp_path, SLOW)
     with subprocess.Popen([sys.executable, "-c", PARENT, str(slow)]) as parent:
         eventually(lambda: spools(tmp_path))
-        [child] = [process for process in children() if process.ppid() == parent.pid]
+        [child] = children(parent.pid)
         os.kill(parent.pid, signal.SIGKILL)
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
