@@ -44,9 +44,9 @@ from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
 from assistd.runs import retention, store
 from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
-from assistd.runs.execution import ModelFinder, Parts
 from assistd.runs.executor import Executor
 from assistd.runs.file_search import FileSearch
+from assistd.runs.parts import ModelFinder, Parts
 from assistd.runs.pictures import Pictures
 from assistd.runs.routes import Runs
 from assistd.runs.stream import Streams
@@ -54,11 +54,12 @@ from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
 from assistd.vector_stores import routes as vector_stores
 from assistd.vector_stores import search_route
+from assistd.vector_stores.chunks import drop_index
 from assistd.vector_stores.expiry import keep_expiring
 from assistd.vector_stores.files import INGEST
 from assistd.vector_stores.ingest import Ingest
 from assistd.vector_stores.reader import Reader
-from assistd.vector_stores.search import Searcher, drop_index
+from assistd.vector_stores.search import Searcher
 from assistd.web import endpoint, keys
 from assistd.web.auth import StoredKeys
 from assistd.web.endpoint import Door

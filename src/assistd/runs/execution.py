@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
 from assistd.runs import file_search, history, machine, orphan, progress, request, store
 from assistd.runs.citations import Sources
-from assistd.runs.file_search import FileSearch, SearchFailed
+from assistd.runs.file_search import SearchFailed
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import (
     AwaitToolOutputs,
@@ -39,7 +39,7 @@ from assistd.runs.machine import (
     RunTools,
     Status,
 )
-from assistd.runs.pictures import Pictures
+from assistd.runs.parts import Parts
 from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
@@ -63,16 +63,6 @@ _ENDS = {
 }
 
 _SERVER_ERROR = "Sorry, something went wrong."
-
-ModelFinder = Callable[[str], Model | None]
-
-
-class Parts(msgspec.Struct, frozen=True):
-    """What an execution works with: the models, the tools, and the files of messages."""
-
-    find_model: ModelFinder
-    file_search: FileSearch
-    pictures: Pictures
 
 
 class LeaseLost(Exception):

@@ -8,8 +8,9 @@ from assistd.db.pool import Database, is_away
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
 from assistd.runs import progress
-from assistd.runs.execution import Execution, LeaseLost, Parts
+from assistd.runs.execution import Execution, LeaseLost
 from assistd.runs.machine import Status
+from assistd.runs.parts import Parts
 from assistd.runs.progress import Claimed
 from assistd.runs.stream import Streams
 

@@ -36,6 +36,20 @@ def index_name(store_key: int) -> str:
     return f"chunks_of_{store_key:d}"
 
 
+async def expect_dimensions(conn: Any, store_key: int, embeddings: Sequence[Sequence[float]]) -> None:
+    """Make sure that these vectors have the length of the store's others; its first file decides on that.
+
+    Raises WrongDimensions. For the first file, the caller's transaction holds the store from here on.
+    """
+    dimensions = None
+    for _ in range(2):  # the first look does not see what it has waited for, where another first file is being written
+        dimensions = dimensions or await conn.fetchval(SQL["expect_dimensions"], store_key, len(embeddings[0]))
+    if dimensions is not None and any(len(vector) != dimensions for vector in embeddings):
+        raise WrongDimensions(
+            f"The store's embeddings have {dimensions} dimensions, and its model now gives {len(embeddings[0])}."
+        )
+
+
 async def write_chunks(
     conn: Any,
     file_key: int,
@@ -50,13 +64,7 @@ async def write_chunks(
     """
     if not texts:
         return
-    dimensions = None
-    for _ in range(2):  # the first look does not see what it has waited for, where another first file is being written
-        dimensions = dimensions or await conn.fetchval(SQL["expect_dimensions"], store_key, len(embeddings[0]))
-    if any(len(vector) != dimensions for vector in embeddings):
-        raise WrongDimensions(
-            f"The store's embeddings have {dimensions} dimensions, and its model now gives {len(embeddings[0])}."
-        )
+    await expect_dimensions(conn, store_key, embeddings)
     vectors = [vector_text(vector) for vector in embeddings]
     await conn.execute(SQL["write"], file_key, store_key, first_number, texts, list(map(searchable, texts)), vectors)
 

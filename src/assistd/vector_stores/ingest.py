@@ -28,7 +28,8 @@ from assistd.jobs.store import Job
 from assistd.llm import static_embedding
 from assistd.llm.embedding import Embedders
 from assistd.llm.protocol import ModelRefused, ModelUnavailable
-from assistd.vector_stores import search
+from assistd.vector_stores import chunks
+from assistd.vector_stores.chunks import WrongDimensions
 from assistd.vector_stores.reader import Passage, Reader, Unreadable
 from assistd.web.wire import to_json
 
@@ -74,9 +75,9 @@ class Ingest:
             except BlobsUnavailable:
                 await asyncio.sleep(_BLOBS_PAUSE)
                 raise  # the job goes back to the queue
-            except (ModelRefused, ModelUnavailable) as fault:
+            except (ModelRefused, ModelUnavailable, WrongDimensions) as fault:
                 await self._fail(job, row, "server_error", f"The file could not be embedded: {fault}")
-        await search.ensure_index(self._db, row["store_key"])
+        await chunks.ensure_index(self._db, row["store_key"])
 
     async def _read(self, job: Job, row: Any) -> None:
         if job.attempt > _MOST_ATTEMPTS:
@@ -155,15 +156,15 @@ class Ingest:
             raise Unreadable("invalid_file", "The file has no text.")
         # By itself, because it locks the store, which nobody is to wait for until all passages are written.
         async with self._db.acquire() as conn:
-            await _fit(conn, row["store_key"], len(_vector(batch[0])))
+            await chunks.expect_dimensions(conn, row["store_key"], [_vector(passage) for passage in batch])
         async with self._db.transaction() as conn:
             if await conn.fetchval(SQL["hold"], row["key"], job.attempt) is None:
                 await jobs.complete(conn, job)
                 return
-            await search.forget_chunks(conn, row["key"])
+            await chunks.forget_chunks(conn, row["key"])
             while batch is not None:
                 texts, vectors = [passage.text for passage in batch], [_vector(passage) for passage in batch]
-                await search.write_chunks(conn, row["key"], row["store_key"], count, texts, vectors)
+                await chunks.write_chunks(conn, row["key"], row["store_key"], count, texts, vectors)
                 count += len(batch)
                 usage += sum(len(text.encode()) for text in texts) + sum(2 * len(vector) for vector in vectors)
                 batch = await anext(batches, None)
@@ -177,19 +178,6 @@ class Ingest:
                 await conn.execute(SQL["fail"], row["key"], to_json({"code": code, "message": message}))
             await jobs.complete(conn, job)
         log.info("file not read", code=code, reason=message)
-
-
-async def _fit(conn: Any, store_key: int, dimensions: int) -> None:
-    """Make sure that vectors of this length are what the store holds. The first file decides."""
-    known = await conn.fetchval(SQL["dimensions"], store_key)
-    if known is None:
-        await conn.execute(SQL["set_dimensions"], store_key, dimensions)
-        known = await conn.fetchval(SQL["dimensions"], store_key)
-    if known not in (None, dimensions):
-        raise Unreadable(
-            "server_error",
-            f"The store's vectors have {known} dimensions, and its embedding model gives {dimensions} by now.",
-        )
 
 
 def _vector(passage: Passage) -> Sequence[float]:

@@ -19,10 +19,3 @@ UPDATE vector_store_files SET status = 'completed', chunks = $2, usage_bytes = $
 
 -- name: fail
 UPDATE vector_store_files SET status = 'failed', chunks = 0, usage_bytes = 0, last_error = $2 WHERE key = $1
-
--- name: set_dimensions
--- All vectors of a store have one length; the first file says which.
-UPDATE vector_stores SET dimensions = $2 WHERE key = $1 AND dimensions IS NULL
-
--- name: dimensions
-SELECT dimensions FROM vector_stores WHERE key = $1

@@ -21,19 +21,10 @@ from assistd.errors import APIError
 from assistd.llm.embedding import Embedders
 from assistd.llm.protocol import ModelRefused
 from assistd.vector_stores import ranking
-from assistd.vector_stores.chunks import (
-    EXACT_LIMIT,
-    drop_index,
-    ensure_index,
-    forget_chunks,
-    index_name,
-    vector_text,
-    write_chunks,
-)
+from assistd.vector_stores.chunks import EXACT_LIMIT, index_name, vector_text
+from assistd.vector_stores.files import expired
 from assistd.vector_stores.filters import Filter, condition
 from assistd.vector_stores.words import searchable
-
-__all__ = ["Hit", "Query", "Searcher", "drop_index", "ensure_index", "forget_chunks", "write_chunks"]
 
 SQL = sql.load(Path(__file__).with_name("search.sql"))
 
@@ -140,7 +131,7 @@ class Searcher:
                 if (row := rows.get(id)) is None:
                     raise errors.not_found("vector store", id)
                 if row["expired"]:
-                    raise APIError(f"Vector store {id} is expired.", code="invalid_request_error")
+                    raise expired(id)
                 passages = await conn.fetchval(SQL["passages"], row["key"])
                 stores.append(_Store(id, row["key"], row["embedding_model"], row["dimensions"] or 0, passages))
         return stores

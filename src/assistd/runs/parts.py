@@ -1,0 +1,22 @@
+"""What every execution of a run works with; the composition root puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from assistd.llm.protocol import Model
+from assistd.runs.file_search import FileSearch
+from assistd.runs.pictures import Pictures
+
+# Finds the model that answers for a name, if any does.
+ModelFinder = Callable[[str], Model | None]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The models, the server's tools, and the files of messages."""
+
+    find_model: ModelFinder
+    file_search: FileSearch
+    pictures: Pictures
