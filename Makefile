@@ -1,5 +1,6 @@
 # The two commands are `make serve` and `make test`. Everything is installed into this folder
-# (.venv, and by the tests .venv-openai-1.40 and tests/node/node_modules), from locks with hashes.
+# (.venv, and by the tests .interpreter, .venv-openai-1.40 and tests/node/node_modules), from locks with hashes;
+# bubblewrap alone is the system's.
 
 # The first Python on the path that is new enough; `make PYTHON=python3.13 serve` takes another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -7,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test check pytest bench lock clean
+.PHONY: serve test check pytest bench lock clean bubblewrap
 .DEFAULT_GOAL := help
 
 help:
@@ -19,7 +20,7 @@ help:
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove what was set up"
 
-serve: .venv/serve
+serve: .venv/serve bubblewrap
 	@exec $(BIN)/assistd serve $(ARGS)
 
 test: check pytest
@@ -30,7 +31,8 @@ check: .venv/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: .venv/test
+pytest: .venv/test .interpreter/built bubblewrap
+	@sh scripts/install-sandbox.sh runsc
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .venv/python:
@@ -52,6 +54,16 @@ pytest: .venv/test
 	@$(PIP) --require-hashes -r requirements/bench.txt
 	@touch $@
 
+# What the code interpreter of the tests' servers runs code in; those who serve have theirs in DATA_DIR.
+.interpreter/built: src/assistd/sandbox/packages.txt | .venv/serve
+	@mkdir -p .interpreter
+	@test "$$(uname -s)" != Linux || ASSISTD_INTERPRETER_DIR=.interpreter $(BIN)/assistd interpreter install
+	@touch $@
+
+# The walls around that code. Where they cannot be had without asking, all the rest works all the same.
+bubblewrap:
+	@sh scripts/install-sandbox.sh bubblewrap
+
 # The load harness lives outside of this repository; WORKERS processes share the port.
 BENCH ?= ../shared/bench
 WORKERS ?= 1
@@ -64,7 +76,8 @@ lock:
 	$(LOCK) pyproject.toml --group build -o requirements/serve.txt
 	$(LOCK) pyproject.toml --group test -c requirements/serve.txt -o requirements/test.txt
 	$(LOCK) pyproject.toml --group test --group bench -c requirements/test.txt -o requirements/bench.txt
+	$(LOCK) src/assistd/sandbox/packages.in -o src/assistd/sandbox/packages.txt
 	$(LOCK) tests/locks/openai-1.40.in -o tests/locks/openai-1.40.txt
 
 clean:
-	rm -rf .venv .venv-openai-1.40 tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai-1.40 .interpreter tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

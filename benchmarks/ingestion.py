@@ -215,6 +215,7 @@ def main() -> None:
             "ASSISTD_DATA_DIR": str(Path(folder) / "data"),
             "ASSISTD_MODEL_BASE_URL": "scripted:",
             "ASSISTD_LOG_LEVEL": "warning",
+            "ASSISTD_SANDBOX": "off",
             "ASSISTD_INGEST_CONCURRENCY": str(options.concurrency),
         }
         server = [sys.executable, "-m", "assistd.cli", "serve", "--port", str(port)]

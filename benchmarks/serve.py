@@ -55,7 +55,12 @@ def main() -> None:
     stub = f"http://127.0.0.1:{stub_port}/v1"
     with tempfile.TemporaryDirectory(prefix="assistd-bench-") as folder:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTD_")}
-        environ |= {"ASSISTD_DATA_DIR": folder, "ASSISTD_MODEL_BASE_URL": stub, "ASSISTD_LOG_LEVEL": "warning"}
+        environ |= {
+            "ASSISTD_DATA_DIR": folder,
+            "ASSISTD_MODEL_BASE_URL": stub,
+            "ASSISTD_LOG_LEVEL": "warning",
+            "ASSISTD_SANDBOX": "off",  # or it would build what code runs in meanwhile
+        }
         model = [sys.executable, str(arguments.bench / "stub_model.py"), "--port", str(stub_port)]
         server = [sys.executable, "-m", "assistd.cli", "serve", "--port", str(port)]
         server += ["--workers", str(arguments.workers)]

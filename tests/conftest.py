@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that wants one.
+"""A real PostgreSQL for every test that wants one, and what the code interpreter runs code in.
 
 One embedded server per test run, shared by all pytest-xdist workers, in a folder that goes away
 with the run. A test gets a database of its own, copied from a migrated template.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,9 @@ import pytest
 from assistd.db import migrate
 from assistd.db.embedded import EmbeddedServer
 from assistd.db.pool import Database, open_pool
+from assistd.fetching.progress import console_progress
+from assistd.sandbox.interpreter import Interpreter, ensure
+from tests.support import interpreters
 
 # No test cuts the power, and a database per test is mostly fsync.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "60s"}
@@ -73,6 +77,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(await open_pool(database_url, size=4))
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> Interpreter:
+    """What the code interpreter runs code in; built where `make test` has not. Test servers have the same."""
+    if sys.platform != "linux":
+        pytest.skip("the code interpreter needs Linux")
+    return asyncio.run(ensure(interpreters.FOLDER, console_progress()))
 
 
 class _new_database:

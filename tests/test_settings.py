@@ -53,6 +53,7 @@ def test_every_setting_can_come_from_either_source(folder: Path) -> None:
         "log_format": ("json", "json"),
         "database_url": ("postgres://x", "postgres://x"),
         "event_retention_seconds": ("7000", 7000),
+        "sandbox": ("gvisor", "gvisor"),
     }
     kinds = get_type_hints(Settings)
     for setting in fields(Settings):

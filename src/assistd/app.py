@@ -25,16 +25,19 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from assistd.assistants import routes as assistants
+from assistd.code_interpreter.publishing import Publisher
+from assistd.code_interpreter.workspace import Workspaces
 from assistd.db import migrate
 from assistd.db.embedded import embedded_postgres
 from assistd.db.listener import Listener
 from assistd.db.pool import Connection, Database, open_pool
+from assistd.fetching.progress import console_progress
 from assistd.files import routes as files
 from assistd.files import uploads
 from assistd.files.blobs import Blobs, BlobsUnavailable, open_blobs, probe
 from assistd.files.sweeper import keep_sweeping
 from assistd.jobs import store as jobs
-from assistd.jobs.worker import Worker
+from assistd.jobs.worker import Worker, worker_name
 from assistd.llm.constrained import ConstrainedModel
 from assistd.llm.embedding import Embedders
 from assistd.llm.protocol import Model
@@ -43,13 +46,21 @@ from assistd.llm.routing import Routing, load_routes, single_route
 from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
 from assistd.runs import retention, store
+from assistd.runs.code_interpreter import CodeInterpreter
 from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
 from assistd.runs.executor import Executor
 from assistd.runs.file_search import FileSearch
 from assistd.runs.parts import ModelFinder, Parts
 from assistd.runs.pictures import Pictures
 from assistd.runs.routes import Runs
+from assistd.runs.server_tools import ServerTools
 from assistd.runs.stream import Streams
+from assistd.sandbox.engine import Engine
+from assistd.sandbox.engines import engine_of
+from assistd.sandbox.faults import SandboxUnavailable
+from assistd.sandbox.limits import MB, Limits
+from assistd.sandbox.provision import Provision
+from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
 from assistd.vector_stores import routes as vector_stores
@@ -199,10 +210,15 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         blobs = blob_store(settings)
         embedders = Embedders(routing, upstream, settings.embedding_model)
         searcher = Searcher(db, embedders)
-        parts = Parts(model_finder(routing, upstream), FileSearch(db, searcher), Pictures(db, blobs))
-        executor = Executor(db, streams, parts)
         lease = timedelta(seconds=settings.lease_seconds)
-        worker = Worker(db, {store.JOB: executor.handle}, capacity=settings.run_concurrency, lease=lease)
+        name = worker_name()
+        limits = code_limits(settings)
+        sandboxes = await stack.enter_async_context(open_sandboxes(settings, limits))
+        code = CodeInterpreter(db, Workspaces(db, blobs, sandboxes, name, limits), Publisher(db))
+        tools = ServerTools(FileSearch(db, searcher), code)
+        executor = Executor(db, streams, Parts(model_finder(routing, upstream), tools, Pictures(db, blobs)), name)
+        handlers = {store.JOB: executor.handle}
+        worker = Worker(db, handlers, capacity=settings.run_concurrency, lease=lease, name=name)
         # Reading files has a worker of its own, so that neither kind of work waits for room behind the other.
         readers = settings.ingest_concurrency or os.cpu_count() or 1
         reader = await stack.enter_async_context(Reader(readers))
@@ -210,6 +226,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         ingesting = Worker(db, {INGEST: ingest.handle}, capacity=readers, lease=lease)
         keyring = StoredKeys(db)
         workers = (worker, ingesting)
+        await listener.listen(jobs.OFFERS, worker.offered)
         await _listen(listener, workers, executor, streams, keyring)
         new_stores = embedders.default
         forget_store = partial(drop_index, db)
@@ -242,6 +259,49 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
             await asyncio.gather(*(each.stop() for each in workers))
             streams.close()
             await event_log.flush()
+
+
+@asynccontextmanager
+async def open_sandboxes(settings: Settings, limits: Limits) -> AsyncIterator[Sandboxes]:
+    """Yield the sandboxes of this process. What their code runs in is found, or built while the server serves."""
+    room = PoolLimits(
+        sessions=settings.code_sessions,
+        sessions_per_project=min(settings.code_sessions, settings.code_sessions_per_project),
+        idle_seconds=settings.code_idle_seconds,
+        warm=settings.code_warm_sessions,
+    )
+    provision = Provision(interpreter_folder(settings), console_progress())
+    engine = engine_of(settings.sandbox, provision, limits)
+    sandboxes = Sandboxes(engine, room, limits)
+    tasks = [asyncio.create_task(sandboxes.run()), asyncio.create_task(_make_ready(engine, provision))]
+    try:
+        yield sandboxes
+    finally:
+        for task in tasks:
+            await _cancel(task)
+        await sandboxes.close()
+        await provision.close()
+
+
+async def _make_ready(engine: Engine, provision: Provision) -> None:
+    """Build what code runs in, where there can be sandboxes; else say why there are none."""
+    try:
+        await engine.probe()
+        await provision()
+    except SandboxUnavailable as fault:
+        log.warning("the code interpreter is unavailable", reason=fault.reason, remedy=fault.remedy)
+
+
+def code_limits(settings: Settings) -> Limits:
+    """The limits of one session of the code interpreter."""
+    return Limits(
+        memory=settings.code_memory_mb * MB, disk=settings.code_disk_mb * MB, call_seconds=settings.code_seconds
+    )
+
+
+def interpreter_folder(settings: Settings) -> Path:
+    """The folder of what the code interpreter's code runs in."""
+    return Path(settings.interpreter_dir) if settings.interpreter_dir else settings.data_dir / "interpreter"
 
 
 def blob_store(settings: Settings) -> Blobs:

@@ -1,4 +1,4 @@
-"""The command line: serve, worker, migrate, keys, models, doctor."""
+"""The command line: serve, worker, migrate, keys, models, interpreter, doctor."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from assistd.db.embedded import EmbeddedError
 from assistd.db.pool import is_away
 from assistd.llm.model_index import LocalModelError
 from assistd.llm.routing import RoutingError
+from assistd.sandbox.interpreter import InterpreterError
 from assistd.server import PortTaken
 from assistd.settings import Settings, SettingsError
 from assistd.web import keys
@@ -25,6 +26,7 @@ from assistd.web import keys
 _PLAIN_FAULTS = (
     app.StartRefused,
     EmbeddedError,
+    InterpreterError,
     LocalModelError,
     migrate.SchemaMismatch,
     migrate.UnsuitableServer,
@@ -151,6 +153,15 @@ async def _remove_model(config: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+async def _install_interpreter(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.fetching.progress import console_progress
+    from assistd.sandbox import interpreter
+
+    found = await interpreter.ensure(app.interpreter_folder(config), console_progress())
+    print(f"{found.root} is ready: {found.size() / 1e6:.0f} MB.")
+    return 0
+
+
 async def _doctor(config: Settings, arguments: argparse.Namespace) -> int:
     from assistd.doctor import examine
 
@@ -187,6 +198,11 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_models(commands.add_parser("models", help="pull, list and remove models for the local model server"))
+
+    interpreters = commands.add_parser("interpreter", help="build what the code interpreter runs code in")
+    actions = interpreters.add_subparsers(title="actions", metavar="ACTION", required=True)
+    install = actions.add_parser("install", help="build it ahead of time, where it is missing")
+    install.set_defaults(run=_install_interpreter)
 
     doctor = commands.add_parser("doctor", help="examine this installation and say what is amiss")
     doctor.set_defaults(run=_doctor)

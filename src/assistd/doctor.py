@@ -14,8 +14,14 @@ import aiohttp
 
 from assistd import __version__, app
 from assistd.db import migrate
+from assistd.fetching.progress import console_progress
 from assistd.files.blobs import BlobsUnavailable, probe
 from assistd.llm.routing import Route, Routing, load_routes, single_route
+from assistd.sandbox import interpreter
+from assistd.sandbox.engines import engine_of
+from assistd.sandbox.faults import SandboxUnavailable
+from assistd.sandbox.limits import Limits
+from assistd.sandbox.provision import Provision
 from assistd.server import PortTaken, reserve
 from assistd.settings import Settings
 from assistd.web import keys
@@ -39,6 +45,7 @@ async def examine(settings: Settings) -> int:
         "models": _models,
         "files": _files,
         "embeddings": _embeddings,
+        "code interpreter": _code_interpreter,
     }
     amiss = 0
     for name, check in checks.items():
@@ -142,6 +149,19 @@ async def _embeddings(settings: Settings) -> str:
             "or ASSISTD_MODELS_FILE to a server that does, or unset it"
         )
     return f"{name}, at ASSISTD_MODEL_BASE_URL"
+
+
+async def _code_interpreter(settings: Settings) -> str:
+    if settings.sandbox == "off":
+        return "off"
+    folder = app.interpreter_folder(settings)
+    try:
+        await engine_of(settings.sandbox, Provision(folder, console_progress()), Limits()).probe()
+    except SandboxUnavailable as fault:
+        raise Amiss(f"{fault} Without a sandbox, set ASSISTD_SANDBOX to off.") from fault
+    if found := interpreter.find(folder):
+        return f"{settings.sandbox}, with {found.root}"
+    return f"{settings.sandbox}; what code runs in is built by the next `serve`, or by `assistd interpreter install`"
 
 
 def _local_model(settings: Settings) -> str:

@@ -31,6 +31,19 @@ _RANGES = {
     "lease_seconds": (1, 86_400),
     "max_body_bytes": (1, 1_000_000_000),
     "ingest_concurrency": (0, 1000),
+    "code_seconds": (1, 86_400),
+    "code_memory_mb": (64, 1_000_000),
+    "code_disk_mb": (1, 1_000_000),
+    "code_idle_seconds": (1, 1_000_000_000),
+    "code_sessions": (1, 10_000),
+    "code_sessions_per_project": (1, 10_000),
+    "code_warm_sessions": (0, 1000),
+}
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("auto", "text", "json"),
+    "sandbox": ("bubblewrap", "gvisor", "off"),
 }
 
 
@@ -74,6 +87,17 @@ class Settings:
     ingest_concurrency: int = _setting(
         0, "Files that one process reads for vector stores at the same time. 0: a core each."
     )
+    sandbox: str = _setting("bubblewrap", "Walls of the code interpreter: bubblewrap, gvisor (`runsc`), or off.")
+    interpreter_dir: str = _setting(
+        "", "Folder of the Python that the code interpreter runs code in. Empty: `interpreter` under DATA_DIR."
+    )
+    code_seconds: int = _setting(120, "Longest time one piece of code runs before it is interrupted.")
+    code_memory_mb: int = _setting(1024, "Memory of one code interpreter session, in MB.")
+    code_disk_mb: int = _setting(512, "Room in `/mnt/data` of one session, in MB; it is kept in memory.")
+    code_idle_seconds: int = _setting(3600, "How long a session and its variables are kept after their last use.")
+    code_sessions: int = _setting(20, "Code interpreter sessions that one process keeps at most.")
+    code_sessions_per_project: int = _setting(10, "Of these, sessions of one project at most.")
+    code_warm_sessions: int = _setting(1, "Sessions kept ready for new threads, once code was run.")
     run_expires_seconds: int = _setting(600, "Life of a run from its creation, waiting for outputs included.")
     run_concurrency: int = _setting(1000, "Runs that one process executes at the same time.")
     event_retention_seconds: int = _setting(
@@ -148,10 +172,12 @@ def _check(settings: Settings) -> Settings:
             f"{PREFIX}EVENT_RETENTION_SECONDS is {settings.event_retention_seconds}; it must be at least "
             f"{PREFIX}RUN_EXPIRES_SECONDS, which is {settings.run_expires_seconds}."
         )
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingsError(f"{PREFIX}LOG_LEVEL is {settings.log_level!r}; it must be debug, info, warning or error.")
-    if settings.log_format not in ("auto", "text", "json"):
-        raise SettingsError(f"{PREFIX}LOG_FORMAT is {settings.log_format!r}; it must be auto, text or json.")
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            *others, last = choices
+            raise SettingsError(
+                f"{PREFIX}{name.upper()} is {getattr(settings, name)!r}; it must be {', '.join(others)} or {last}."
+            )
     return settings
 
 

@@ -18,9 +18,9 @@ from tests.support.program import assistd
 from tests.support.server import serve
 from tests.support.waiting import eventually
 
-COMMANDS = ("serve", "worker", "migrate", "keys", "models", "doctor")
+COMMANDS = ("serve", "worker", "migrate", "keys", "models", "interpreter", "doctor")
 TRUST_SECONDS = 10  # how long a server remembers a key that nobody tells it about
-PENDING = "pending: 0001 initial\npending: 0002 files_and_vector_stores\n"
+PENDING = "pending: 0001 initial\npending: 0002 files_and_vector_stores\npending: 0003 code_interpreter\n"
 TABLES = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -39,7 +39,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: assistd [-h] [--version] COMMAND ...\n\nassistd serves the Assistants API")
     for command in COMMANDS:
-        assert re.search(rf"^    {command} +\w", done.stdout, re.MULTILINE), command
+        assert re.search(rf"^    {command}\s+\w", done.stdout, re.MULTILINE), command
 
 
 @pytest.mark.parametrize(
@@ -165,18 +165,21 @@ def test_the_first_key_and_every_revocation_reach_a_running_server_at_once(tmp_p
 # --- doctor
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_doctor_where_all_is_well(tmp_path: Path, dsn: str) -> None:
     done = assistd(tmp_path, "doctor", database_url=dsn, model_base_url="scripted:", port=0)
     assert (done.returncode, done.stderr) == (0, "")
     found = dict(re.findall(r"^ok     ([a-z ]+): (.+)$", done.stdout, re.MULTILINE))
-    assert list(found) == ["program", "data folder", "database", "door", "port", "models", "files", "embeddings"]
+    checks = ["program", "data folder", "database", "door", "port", "models", "files", "embeddings", "code interpreter"]
+    assert list(found) == checks
     assert found["program"].startswith(f"assistd {package.__version__} on Python 3.")
-    assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0002", found["database"])
+    assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0003", found["database"])
     assert found["door"] == "no API key exists: any key is let in, from this machine only"
     assert found["models"] == "the scripted model"
     assert found["files"] == str(tmp_path / "data" / "blobs")
     assert [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == []
     assert found["embeddings"] == "static vectors, computed here"
+    assert found["code interpreter"].startswith("bubblewrap, with /")
     assert done.stdout.endswith("\nEverything is in order.\n")
 
 
@@ -192,7 +195,7 @@ def test_doctor_beside_a_running_server(tmp_path: Path, dsn: str) -> None:
     # That server, as the model of another, wants a key.
     assert f"AMISS  models: {address}, the route for *, refuses the key (status 401)\n" in done.stdout
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.endswith("\n1 of 8 checks found something.\n")
+    assert done.stdout.endswith("\n1 of 9 checks found something.\n")
 
 
 def test_doctor_where_everything_is_amiss(tmp_path: Path) -> None:
@@ -214,7 +217,15 @@ def test_doctor_where_everything_is_amiss(tmp_path: Path) -> None:
     assert "/nope.toml" in found["models"]
     assert "/dev/null/x/blobs" in found["files"]
     assert "/nope.toml" in found["embeddings"]
-    assert done.stdout.endswith("\n7 of 8 checks found something.\n")
+    assert done.stdout.endswith("\n7 of 9 checks found something.\n")
+
+
+def test_doctor_where_code_cannot_run_yet(tmp_path: Path, dsn: str) -> None:
+    settings = {"database_url": dsn, "model_base_url": "scripted:", "port": 0, "interpreter_dir": tmp_path / "i"}
+    unbuilt = assistd(tmp_path, "doctor", **settings)
+    assert re.search(r"^ok     code interpreter: bubblewrap; .*`assistd interpreter install`$", unbuilt.stdout, re.M)
+    off = assistd(tmp_path, "doctor", **settings, sandbox="off")
+    assert "ok     code interpreter: off\n" in off.stdout
 
 
 def test_doctor_where_new_vector_stores_could_not_embed(tmp_path: Path, dsn: str) -> None:
@@ -237,3 +248,19 @@ def test_doctor_where_the_door_and_the_schema_are_amiss(tmp_path: Path, dsn: str
         old = assistd(tmp_path, "doctor", database_url=empty, model_base_url="http://127.0.0.1:9/v1", port=0)
     assert re.search(r"^AMISS  database: .*run `assistd migrate`\.$", old.stdout, re.MULTILINE)
     assert re.search(r"^AMISS  models: 127\.0\.0\.1:9, the route for \*, does not answer: ", old.stdout, re.MULTILINE)
+
+
+# --- interpreter
+
+
+@pytest.mark.usefixtures("interpreter")
+def test_installing_the_interpreter_again_says_where_it_is(tmp_path: Path) -> None:
+    done = assistd(tmp_path, "interpreter", "install")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"/\S+/python-3\.\S+ is ready: \d{3} MB\.\n", done.stdout)
+
+
+def test_an_interpreter_that_cannot_be_installed(tmp_path: Path) -> None:
+    done = assistd(tmp_path, "interpreter", "install", interpreter_dir="/dev/null/x")
+    said = "assistd: The code interpreter could not be built: /dev/null/x: Not a directory.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

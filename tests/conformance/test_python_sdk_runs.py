@@ -261,16 +261,6 @@ def test_a_failed_run_says_why(walk: Walk) -> None:
     assert "Incorrect API key provided: nobody" in run.last_error.message
 
 
-def test_a_tool_that_is_not_there_yet_fails_the_run(client: openai.OpenAI) -> None:
-    walk = Walk(client, tools=[{"type": "code_interpreter"}])
-    run = walk.run(walk.thread("Compute."), tool_choice={"type": "code_interpreter"})
-    assert run.status == "failed"
-    assert run.last_error is not None
-    assert "code_interpreter" in run.last_error.message
-    (step,) = walk.steps(run) or (None,)
-    assert step is None or step.status == "failed"
-
-
 # --- the asynchronous client
 
 

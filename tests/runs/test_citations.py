@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistd.runs.citations import Piece, Reader, Source, annotation, marker, quote, shown_name
+from assistd.runs.citations import Citations, annotation, marker, quote, shown_name
+from assistd.runs.marks import Piece, Reader, Source
 
 FOODS = Source("file-1", "favorite_foods.txt", "The favorite food of several people:\n- Ada: tacos\n- Filip: cake")
 NOTES = Source("file-2", "notes of 【May】.pdf", "Rain.")
@@ -15,7 +16,7 @@ CITED = "【4:0†favorite_foods.txt】"
 
 
 def read(*pieces: str) -> list[Piece]:
-    reader = Reader(SOURCES)
+    reader = Reader([Citations(SOURCES)])
     return [piece for value in pieces for piece in reader.feed(value)] + reader.flush()
 
 
@@ -59,7 +60,7 @@ def test_one_that_was_never_closed_does_not_hide_the_next() -> None:
 
 
 def test_text_is_held_back_no_longer_than_it_may_become_a_marker() -> None:
-    reader = Reader(SOURCES)
+    reader = Reader([Citations(SOURCES)])
     assert reader.feed("Cake 【") == [Piece("Cake ")]
     assert reader.feed("12") == []
     assert reader.feed(" apples") == [Piece("【12 apples")]

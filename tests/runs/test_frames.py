@@ -191,13 +191,17 @@ def test_a_call_delta_and_a_refusal_delta() -> None:
     assert refusal["delta"] == {"content": [{"index": 1, "type": "refusal", "refusal": "No."}]}
 
 
-@given(st.lists(st.tuples(st.sampled_from(["text", "refusal"]), st.text(min_size=1)), max_size=8))
+@given(st.lists(st.tuples(st.sampled_from(["text", "refusal", "image_file"]), st.text(min_size=1)), max_size=8))
 def test_content_is_put_together_from_its_deltas(parts: list[tuple[str, str]]) -> None:
     made = scribe()
     made.event("thread.message.created", {"id": "msg_1"})
     content: list[Any] = []
     for index, (kind, words) in enumerate(parts):
         made.text_delta("msg_other", 0, "not this", begins=False)
+        if kind == "image_file":
+            made.image_delta("msg_1", index, words)
+            content.append({"type": "image_file", "image_file": {"file_id": words}})
+            continue
         for begin in range(len(words)):
             if kind == "text":
                 made.text_delta("msg_1", index, words[begin], begins=begin == 0)
@@ -209,6 +213,16 @@ def test_content_is_put_together_from_its_deltas(parts: list[tuple[str, str]]) -
     assert batch is not None
     nothing = [{"type": "text", "text": {"value": "", "annotations": []}}]
     assert told_content(batch.frames, "msg_1") == (content or nothing)
+
+
+def test_annotations_are_put_together_without_their_indexes() -> None:
+    made = scribe()
+    link = {"type": "file_path", "text": "x", "start_index": 1, "end_index": 2, "file_path": {"file_id": "file-1"}}
+    made.text_delta("msg_1", 0, "a", begins=True)
+    made.annotated_delta("msg_1", 0, "x", 0, link)
+    assert told_content(taken(made).frames, "msg_1") == [
+        {"type": "text", "text": {"value": "ax", "annotations": [link]}}
+    ]
 
 
 def test_an_error_is_wrapped_and_a_stream_ends_with_done() -> None:

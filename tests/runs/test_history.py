@@ -67,6 +67,57 @@ async def test_the_question_stands_whatever_the_run_has_made_of_it(rows: Rows, d
     assert (await roles(Window(10**6)))[-4:] == ["earlier 4", "the question", "Let me see.", "call_b"]
 
 
+async def code(rows: Rows, run: str, *calls: tuple[str, list[Any]], note: str | None = None) -> None:
+    """Add a completed step of code, given by its input and outputs."""
+    ids = [f"call_{n}" for n in range(len(calls))]
+    named = [
+        {"id": id, "type": "code_interpreter", "code_interpreter": {"input": input, "outputs": outputs}}
+        for id, (input, outputs) in zip(ids, calls, strict=True)
+    ]
+    step = await rows.step(run, {"type": "tool_calls", "tool_calls": named}, "completed")
+    said = [{"id": id, "name": "code_interpreter", "arguments": "", "note": note} for id in ids]
+    await rows.conn.execute("UPDATE steps SET exchange = $2 WHERE id = $1", step, json.dumps(said))
+
+
+def logs(text: str) -> dict[str, Any]:
+    return {"type": "logs", "logs": text}
+
+
+IMAGE = {"type": "image", "image": {"file_id": "file-1"}}
+
+
+async def test_code_and_what_it_gave(rows: Rows, database: Database) -> None:
+    thread = await rows.thread()
+    run = await rows.run(thread)
+    await code(rows, run, ('print("a")\n', [logs("a\n"), IMAGE]), ("pass", []), note="State is gone.")
+    asked, first, second = await shown(database, thread)
+    assert [call["function"] for call in asked["tool_calls"]] == [
+        {"name": "code_interpreter", "arguments": '{"code":"print(\\"a\\")\\n"}'},
+        {"name": "code_interpreter", "arguments": '{"code":"pass"}'},
+    ]
+    assert first["content"] == "State is gone.\n\na\n[image file-1 shown to the user]\n"
+    assert second["content"] == "State is gone.\n\n[The code has printed nothing.]"
+
+
+async def test_long_outputs_of_code_are_cut_to_what_there_is_room_for(rows: Rows, database: Database) -> None:
+    thread = await rows.thread()
+    await rows.message(thread, "user", "the question")
+    run = await rows.run(thread)
+    await code(rows, run, ("1", [logs("short")]), ("2", [logs("begin" + "x" * 80_000 + "end"), IMAGE]))
+
+    async def told(window: Window) -> list[str]:
+        return [message["content"] for message in await shown(database, thread, window)]
+
+    question, _, short, long = await told(Window(3000))
+    assert (question, short) == ("the question", "short")
+    assert long.startswith("begin")
+    assert long.endswith("end\n[image file-1 shown to the user]\n")
+    assert "characters are left out here" in long
+    assert 2000 < len(long) < 3100
+    assert 40_000 < len((await told(EVERYTHING))[-1]) < 50_000
+    assert len((await told(Window(-5)))[-1]) < 700
+
+
 async def test_words_of_another_run_are_not_the_preamble_of_calls(rows: Rows, database: Database) -> None:
     thread = await rows.thread()
     first = await rows.run(thread)
@@ -118,6 +169,15 @@ async def test_what_is_open_or_came_to_nothing_is_not_shown(rows: Rows, database
                 {"type": "refusal", "refusal": "I won't."},
             ],
             "Well.\nI won't.",
+        ),
+        (
+            "assistant",
+            [
+                {"type": "image_file", "image_file": {"file_id": "file-1"}},
+                {"type": "image_file", "image_file": {"file_id": "file-2"}},
+                {"type": "text", "text": {"value": "There.", "annotations": []}},
+            ],
+            "There.",
         ),
     ],
 )

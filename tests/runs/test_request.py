@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from assistd.files.wire import StoredFile
 from assistd.llm.protocol import ChatRequest
+from assistd.runs import code_interpreter, file_search
 from assistd.runs.history import Window
 from assistd.runs.machine import Call, CallModel, Step
 from assistd.runs.request import compose, tool_set, window, with_conversation
@@ -17,7 +19,11 @@ from assistd.runs.wire import Run
 
 LOOK_UP = {"type": "function", "function": {"name": "look_up", "parameters": {}, "strict": False}}
 RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
+CODE = {"type": "code_interpreter"}
 SEARCH = {"type": "file_search", "file_search": {"ranking_options": RANKING}}
+
+
+FUNCTIONS = {"file_search": file_search.FUNCTION, "code_interpreter": code_interpreter.function([])}
 
 
 class Model:
@@ -50,7 +56,7 @@ def calls(*types: str) -> Step:
 
 
 def asked(*, steps: Sequence[Step] = (), command: CallModel | None = None, **parts: Any) -> ChatRequest:
-    return compose(run(**parts), Model(), command or CallModel(None, None), steps)
+    return compose(run(**parts), FUNCTIONS, command or CallModel(None, None), steps)
 
 
 def test_a_plain_run_asks_for_nothing_special() -> None:
@@ -100,23 +106,25 @@ def test_json_is_asked_for() -> None:
             None,
         ),
         ({"type": "file_search"}, {"type": "function", "function": {"name": "file_search"}}, None),
+        ({"type": "code_interpreter"}, {"type": "function", "function": {"name": "code_interpreter"}}, None),
     ],
 )
 def test_a_forced_choice_holds_for_the_first_turn(choice: Any, first: Any, later: Any) -> None:
-    tools = [LOOK_UP, SEARCH]
+    tools = [LOOK_UP, SEARCH, CODE]
     assert asked(tools=tools, tool_choice=choice).tool_choice == first
     assert asked(tools=tools, tool_choice=choice, steps=[calls("function")]).tool_choice == later
 
 
-def test_a_model_that_searches_on_and_on_has_to_answer() -> None:
-    search, words = calls("file_search"), Step("step_2", "message_creation", open=False)
-    tools = [LOOK_UP, SEARCH]
-    assert asked(tools=tools, steps=[search, words] * 19).tool_choice is None
-    assert asked(tools=tools, steps=[search, words] * 20).tool_choice == "none"
-    assert asked(tools=[], steps=[search] * 20).tool_choice is None
+@pytest.mark.parametrize("type", ["file_search", "code_interpreter"])
+def test_a_model_that_uses_the_server_s_tools_on_and_on_has_to_answer(type: str) -> None:
+    ours, words = calls(type), Step("step_2", "message_creation", open=False)
+    tools = [LOOK_UP, SEARCH, CODE]
+    assert asked(tools=tools, steps=[ours, words] * 19).tool_choice is None
+    assert asked(tools=tools, steps=[ours, words] * 20).tool_choice == "none"
+    assert asked(tools=[], steps=[ours] * 20).tool_choice is None
     # A client that is asked can stop by itself.
-    assert asked(tools=tools, steps=[*[search] * 20, calls("function")]).tool_choice is None
-    assert asked(tools=tools, steps=[calls("function", "file_search")] * 20).tool_choice is None
+    assert asked(tools=tools, steps=[*[ours] * 20, calls("function")]).tool_choice is None
+    assert asked(tools=tools, steps=[calls("function", type)] * 20).tool_choice is None
 
 
 def test_without_tools_nothing_is_said_of_them() -> None:
@@ -132,9 +140,30 @@ def test_the_servers_tools_are_offered_as_functions() -> None:
         assert tool["function"]["parameters"]["type"] == "object"
 
 
+def test_the_model_is_told_of_the_files_that_its_code_is_given() -> None:
+    def described(*names: str) -> str:
+        files = [
+            StoredFile(id=f"file-{n}", filename=name, bytes=1, purpose="assistants", blobs=[])
+            for n, name in enumerate(names)
+        ]
+        description: str = code_interpreter.function(files)["description"]
+        return description.removeprefix(code_interpreter.function([])["description"])
+
+    assert described() == ""
+    assert described("a.csv", "b\nc.txt", "a.csv") == (
+        " Files of the user, each there under both of its names: /mnt/data/file-0 (a (2).csv), "
+        "/mnt/data/file-1 (b_c.txt), /mnt/data/file-2 (a.csv)."
+    )
+    many = described(*["x" * 200] * 40)
+    assert len(many) < 1_800
+    assert many.endswith(" more.")
+    shown = many.count("/mnt/data/")
+    assert f"and {40 - shown} more." in many
+
+
 def test_only_the_clients_functions_are_the_clients() -> None:
     tools = tool_set(run(tools=[LOOK_UP, {"type": "code_interpreter"}]))
-    assert (tools.functions, tools.file_search) == ({"look_up"}, None)
+    assert (tools.functions, tools.file_search, tools.code_interpreter) == ({"look_up"}, None, True)
     assert tool_set(run(tools=[SEARCH])).file_search == {"ranker": "default_2024_08_21", "score_threshold": 0.0}
     assert tool_set(run()).functions == frozenset()
 
@@ -142,7 +171,7 @@ def test_only_the_clients_functions_are_the_clients() -> None:
 def room(command: CallModel | None = None, **parts: Any) -> Window:
     made = run(**parts)
     command = command or CallModel(None, None)
-    return window(made, Model(), command, compose(made, Model(), command, []))
+    return window(made, Model(), command, compose(made, FUNCTIONS, command, []))
 
 
 def test_a_quarter_of_the_context_is_left_for_the_answer() -> None:

@@ -151,6 +151,18 @@ async def test_a_run_executed_elsewhere_is_asked_for() -> None:
     assert ids(await heard) == ["0-1", "0-2", "1-3", "1-4"]
 
 
+async def test_what_is_missing_behind_events_that_were_seen_is_in_the_log() -> None:
+    log = Log(batch(0, 1, 3))
+    streams = Streams(log)
+    heard = asyncio.create_task(collect(follow(streams, after=Position(0, 3))))
+    for _ in range(5):
+        await asyncio.sleep(0)  # it looks at the log, and waits
+    log.rows += [batch(0, 4, 4), batch(0, 5, 6, END)]
+    streams.publish(batch(0, 1, 3))
+    streams.publish(batch(0, 5, 6, END))
+    assert ids(await heard) == ["0-4", "0-5", "0-6"]
+
+
 async def test_the_stream_of_a_run_that_is_gone_ends_with_an_error_and_done() -> None:
     log = Log()
     log.state = None

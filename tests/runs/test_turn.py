@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
-from assistd.runs.citations import Source, Sources
+from assistd.runs.calls import ToolSet, ToolUnavailable
+from assistd.runs.citations import Sources
 from assistd.runs.frames import Batch, Scribe
+from assistd.runs.marks import Source
 from assistd.runs.progress import Change
-from assistd.runs.turn import Scene, ToolSet, ToolUnavailable, Turn
+from assistd.runs.turn import Material, Scene, Turn
 from assistd.runs.wire import Exchange, FileSearchCall, LastError
 
 SCENE = Scene("run_1", "thread_1", "asst_1", 1600)
@@ -28,14 +30,28 @@ class Stage:
     """A turn with a commit that is a list, and with followers that are another."""
 
     def __init__(
-        self, functions: frozenset[str] = frozenset(), *, search: bool = False, sources: Sources | None = None
+        self,
+        functions: frozenset[str] = frozenset(),
+        *,
+        search: bool = False,
+        code: bool = False,
+        sources: Sources | None = None,
+        files: Mapping[str, str | None] | None = None,
+        images: Sequence[str] = (),
     ) -> None:
         self.scribe = Scribe("run_1", 1, 0)
         self.changes: list[Change] = []
         self.told: list[tuple[str, Any]] = []  # events that go with a change, or were published
         self.refuse = False
-        tools = ToolSet(functions, RANKING if search else None)
-        self.turn = Turn(SCENE, self.scribe, lambda: NOW, self.commit, self.publish, tools, sources or {})
+        self.files = dict(files or {})  # by their paths; None: it is gone
+        self.asked: list[tuple[str, str]] = []  # the files asked for, and what was told before
+        tools = ToolSet(functions, RANKING if search else None, code)
+        material = Material(sources or {}, list(self.files), self.file_of, images)
+        self.turn = Turn(SCENE, self.scribe, lambda: NOW, self.commit, self.publish, tools, material)
+
+    async def file_of(self, path: str) -> str | None:
+        self.asked.append((path, said(self.told)))
+        return self.files[path]
 
     async def commit(self, change: Change) -> None:
         batch = self.scribe.take()
@@ -66,6 +82,19 @@ def events(batch: Batch | None) -> list[tuple[str, Any]]:
         name, data, _ = frame.decode().split("\n")
         found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
+
+
+def said(told: Sequence[tuple[str, Any]]) -> str:
+    """The text that deltas join to."""
+    return "".join(part["text"]["value"] for part in content_deltas(told) if part["type"] == "text")
+
+
+def content_deltas(told: Sequence[tuple[str, Any]]) -> list[Any]:
+    return [data["delta"]["content"][0] for name, data in told if name == "thread.message.delta"]
+
+
+def call_deltas(told: Sequence[tuple[str, Any]]) -> list[Any]:
+    return [data["delta"]["step_details"]["tool_calls"][0] for name, data in told if name == "thread.run.step.delta"]
 
 
 WORDS = ["run.step.created", "run.step.in_progress", "message.created", "message.in_progress"]
@@ -221,11 +250,138 @@ async def test_a_search_is_told_once_and_what_it_looks_for_is_not() -> None:
         {"index": 1, "type": "function", "function": {"arguments": "{}"}},
     ]
     assert stage.turn.calls is not None
-    assert stage.turn.calls.exchanges() == [Exchange("call_a", "file_search", '{"query": "cake"}')]
+    (search,) = stage.turn.calls.searches()
+    assert search.exchange == Exchange("call_a", "file_search", '{"query": "cake"}')
 
-    stage.turn.calls.take_in([(FileSearchCall({"ranker": "x"}), Exchange("call_a", "file_search", "{}", 3))])
+    search.found = FileSearchCall({"ranker": "x"})
     first, second = stage.turn.calls.named()
     assert (first.file_search, second.type) == (FileSearchCall({"ranker": "x"}), "function")
+
+
+async def test_code_is_told_as_it_is_written_and_its_outputs_as_they_come() -> None:
+    stage = Stage(frozenset({"look_up"}), code=True)
+    await stage.feed(CallStart(0, "call_a", "code_interpreter"), CallStart(1, "call_b", "look_up"))
+    await stage.feed(CallArguments(0, '{"code": "pri'), CallArguments(1, "{}"), CallArguments(0, 'nt(1)\\n"}'))
+    await stage.feed(CallStart(2, "call_c", "code_interpreter"), CallArguments(2, '"pass"'), Finish("tool_calls", None))
+    code = {"type": "code_interpreter"}
+    assert call_deltas(stage.told) == [
+        {"index": 0, "id": "call_a", **code, "code_interpreter": {"input": "", "outputs": []}},
+        {
+            "index": 1,
+            "id": "call_b",
+            "type": "function",
+            "function": {"name": "look_up", "arguments": "", "output": None},
+        },
+        {"index": 0, **code, "code_interpreter": {"input": "pri"}},
+        {"index": 1, "type": "function", "function": {"arguments": "{}"}},
+        {"index": 0, **code, "code_interpreter": {"input": "nt(1)\n"}},
+        {"index": 2, "id": "call_c", **code, "code_interpreter": {"input": "", "outputs": []}},
+        {"index": 2, **code, "code_interpreter": {"input": "pass"}},
+    ]
+    assert stage.turn.calls is not None
+    first, last = stage.turn.calls.codes()
+    assert (first.code, last.code) == ("print(1)\n", "pass")
+
+    before = len(stage.told)
+    stage.turn.tell_outputs(first, first.outputs.logs("1"))
+    stage.turn.tell_outputs(first, first.outputs.logs("\n"))
+    stage.turn.tell_outputs(first, first.outputs.logs(""))
+    stage.turn.tell_outputs(last, last.outputs.image("file-1"))
+    # They are told at once, not when the next turn begins.
+    assert call_deltas(stage.told[before:]) == [
+        {"index": 0, **code, "code_interpreter": {"outputs": [{"index": 0, "type": "logs", "logs": "1"}]}},
+        {"index": 0, **code, "code_interpreter": {"outputs": [{"index": 0, "type": "logs", "logs": "\n"}]}},
+        {
+            "index": 2,
+            **code,
+            "code_interpreter": {"outputs": [{"index": 0, "type": "image", "image": {"file_id": "file-1"}}]},
+        },
+    ]
+    stage.turn.close_calls("cancelled")
+    stage.publish()
+    shown = stage.told[-1][1]["step_details"]["tool_calls"]
+    assert shown[0] == {
+        "id": "call_a",
+        **code,
+        "code_interpreter": {"input": "print(1)\n", "outputs": [{"type": "logs", "logs": "1\n"}]},
+    }
+    assert shown[2]["code_interpreter"]["outputs"] == [{"type": "image", "image": {"file_id": "file-1"}}]
+
+
+async def test_a_message_begins_with_the_pictures_that_no_message_has_shown() -> None:
+    stage = Stage(frozenset({"look_up"}), images=("file-1", "file-2"))
+    await stage.feed(Text("See"), Text(" this."), CallStart(0, "call_a", "look_up"))
+    assert [name for name in stage.names if name.startswith("message")] == [
+        "message.created",
+        "message.in_progress",
+        *["message.delta"] * 4,
+        "message.completed",
+    ]
+    created = next(data for name, data in stage.told if name == "thread.message.created")
+    assert created["content"] == []
+    assert content_deltas(stage.told) == [
+        {"index": 0, "type": "image_file", "image_file": {"file_id": "file-1"}},
+        {"index": 1, "type": "image_file", "image_file": {"file_id": "file-2"}},
+        {"index": 2, "type": "text", "text": {"value": "See", "annotations": []}},
+        {"index": 2, "type": "text", "text": {"value": " this."}},
+    ]
+    closed = stage.changes[-1].close_message
+    assert closed is not None
+    assert closed.content == [
+        {"type": "image_file", "image_file": {"file_id": "file-1"}},
+        {"type": "image_file", "image_file": {"file_id": "file-2"}},
+        {"type": "text", "text": {"value": "See this.", "annotations": []}},
+    ]
+
+
+async def test_pictures_are_shown_even_where_nothing_is_said() -> None:
+    stage = Stage(images=("file-1",))
+    await stage.feed(Finish("stop", None))
+    await stage.turn.say_nothing()
+    stage.publish()
+    assert [part["type"] for part in content_deltas(stage.told)] == ["image_file", "text"]
+    assert stage.turn.message is not None
+    assert [part["type"] for part in stage.turn.message.content()] == ["image_file", "text"]
+
+
+async def test_a_link_and_its_annotation_come_in_the_same_delta() -> None:
+    stage = Stage(
+        files={"x.csv": "file-x", "gone.csv": None},
+        sources={(0, 0): Source("file-1", "a.txt", "The sky is blue.")},
+        images=("file-1",),
+    )
+    text = "[x](sandbox:/mnt/data/x.csv), 😀【0:0†a.txt】 sandbox:/mnt/data/gone.csv sandbox:/mnt/data/x.csv"
+    await stage.feed(*(Text(text[at : at + 5]) for at in range(0, len(text), 5)))
+    await stage.feed(Finish("stop", Usage()))
+    assert said(stage.told) == text
+    # Whatever was said before a file is asked for is told by then: the run may be interrupted meanwhile.
+    assert [(path, before) for path, before in stage.asked] == [
+        ("x.csv", "[x]("),
+        ("gone.csv", text[: text.index("sandbox:/mnt/data/gone")]),
+        ("x.csv", text[: text.rindex("sandbox")]),
+    ]
+    stage.turn.close_message("completed")
+    stage.publish()
+    message = next(data for name, data in stage.told if name == "thread.message.completed")
+    annotations = message["content"][1]["text"]["annotations"]
+    assert [(a["type"], a["text"]) for a in annotations] == [
+        ("file_path", "sandbox:/mnt/data/x.csv"),
+        ("file_citation", "【0:0†a.txt】"),
+        ("file_path", "sandbox:/mnt/data/x.csv"),
+    ]
+    for annotation in annotations:
+        assert text[annotation["start_index"] : annotation["end_index"]] == annotation["text"]
+    assert annotations[0] == {
+        "type": "file_path",
+        "text": "sandbox:/mnt/data/x.csv",
+        "start_index": 4,
+        "end_index": 27,
+        "file_path": {"file_id": "file-x"},
+    }
+    told = [part["text"] for part in content_deltas(stage.told) if part.get("text", {}).get("annotations")]
+    assert [(part["value"], part["annotations"]) for part in told] == [
+        (annotation["text"], [{"index": place, **annotation}]) for place, annotation in enumerate(annotations)
+    ]
 
 
 async def test_a_marker_and_its_annotation_come_in_the_same_delta() -> None:

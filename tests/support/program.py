@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support import interpreters
+
 SECONDS = 60.0  # a command that takes longer hangs
 
 
@@ -25,7 +27,7 @@ def assistd(folder: Path, *arguments: str, **settings: Any) -> subprocess.Comple
         capture_output=True,
         text=True,
         cwd=folder,
-        env=environ(**{"data_dir": folder / "data", **settings}),
+        env=environ(**{"data_dir": folder / "data", "interpreter_dir": interpreters.FOLDER, **settings}),
         timeout=SECONDS,
         check=False,
     )

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support import interpreters
+
 READY = "assistd is ready: "
 
 
@@ -100,7 +102,7 @@ def serve(folder: Path, *arguments: str, command: str = "serve", **settings: Any
 
 def _environ(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("ASSISTD_", "OPENAI_"))}
-    chosen = {"data_dir": folder / "data", **settings}
+    chosen = {"data_dir": folder / "data", "interpreter_dir": interpreters.FOLDER, **settings}
     if "models_file" not in chosen:
         chosen.setdefault("model_base_url", "scripted:")
     return environ | {f"ASSISTD_{name.upper()}": str(value) for name, value in chosen.items()}

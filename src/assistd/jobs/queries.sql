@@ -10,6 +10,19 @@ ON CONFLICT (kind, key) DO UPDATE
 SET due = EXCLUDED.due, attempt = jobs.attempt + 1, worker = EXCLUDED.worker WHERE jobs.worker IS NULL
 RETURNING attempt
 
+-- name: enqueue_offered
+-- An offer looks like a claim of the worker that it is made to, which runs out soon.
+INSERT INTO jobs (kind, key, due, worker) VALUES ($1, $2, now() + $3::interval, $4)
+ON CONFLICT (kind, key) DO UPDATE SET due = EXCLUDED.due, worker = EXCLUDED.worker WHERE jobs.worker IS NULL
+
+-- name: announce_offer
+SELECT pg_notify('assistd_job_offers', $1)
+
+-- name: accept
+UPDATE jobs SET due = now() + $3::interval, attempt = attempt + 1
+WHERE kind = $1 AND key = $2 AND worker = $4 AND due > now()
+RETURNING attempt
+
 -- name: wake
 SELECT pg_notify('assistd_jobs', $1)
 

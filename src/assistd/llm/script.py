@@ -7,6 +7,8 @@ the message itself. Without directions the model echoes the message.
     /tokens N              answer N words: w0 w1 w2 ...
     /pace FIRST BETWEEN    wait so many milliseconds before the first token and between tokens
     /call NAME {...}       call a function with these arguments; several lines are parallel calls
+    /code TEXT             call code_interpreter with this code. A JSON string ("...") may hold line breaks
+    /next                  the calls behind this line are made in the next round, when the results of this one have come
     /preamble TEXT         say this before the calls, in the same completion
     /rounds N              make the calls until N rounds of results have come (default 1)
     /fail STATUS xK retry-after=S code=C TEXT
@@ -37,10 +39,11 @@ class ScriptError(ValueError):
 
 @dataclass(frozen=True)
 class Call:
-    """A function to call. `arguments` is JSON text."""
+    """A function to call. `arguments` is JSON text; `round` counts the lines /next before it."""
 
     name: str
     arguments: str
+    round: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Script:
     calls: tuple[Call, ...] = ()
     preamble: str = ""
     rounds: int = 1
+    nexts: int = 0
     fail: Failure | None = None
     cut: Cut | None = None
     stall: int | None = None
@@ -118,7 +122,19 @@ def _call(script: Script, rest: str) -> Script:
         raise ValueError("it needs the name of a function.")
     arguments = arguments.strip() or "{}"
     json.loads(arguments)
-    return replace(script, calls=(*script.calls, Call(name, arguments)))
+    return _with_call(script, name, arguments)
+
+
+def _code(script: Script, rest: str) -> Script:
+    return _with_call(script, "code_interpreter", json.dumps({"code": _text(rest)}, ensure_ascii=False))
+
+
+def _with_call(script: Script, name: str, arguments: str) -> Script:
+    return replace(script, calls=(*script.calls, Call(name, arguments, script.nexts)))
+
+
+def _next(script: Script, rest: str) -> Script:
+    return replace(script, nexts=script.nexts + 1)
 
 
 def _preamble(script: Script, rest: str) -> Script:
@@ -168,6 +184,8 @@ _DIRECTIONS: Final[dict[str, Callable[[Script, str], Script]]] = {
     "tokens": _tokens,
     "pace": _pace,
     "call": _call,
+    "code": _code,
+    "next": _next,
     "preamble": _preamble,
     "rounds": _rounds,
     "fail": _fail,

@@ -69,10 +69,10 @@ def _calls(body: dict[str, Any], script: Script) -> tuple[Call, ...]:
     choice = body.get("tool_choice")
     functions = [tool["function"] for tool in body.get("tools") or () if tool.get("type") == "function"]
     rounds = sum(1 for message in _turn(body["messages"]) if message.get("tool_calls"))
-    if not functions or choice == "none" or rounds >= script.rounds:
+    if not functions or choice == "none" or rounds >= (script.nexts + 1 if script.nexts else script.rounds):
         return ()
     if script.calls:
-        return script.calls
+        return tuple(call for call in script.calls if call.round == (rounds if script.nexts else 0))
     if isinstance(choice, dict):
         name = choice.get("function", {}).get("name")
         functions = [function for function in functions if function["name"] == name]

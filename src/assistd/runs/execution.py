@@ -22,8 +22,9 @@ import structlog
 
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
-from assistd.runs import file_search, history, machine, orphan, progress, request, store
-from assistd.runs.citations import Sources
+from assistd.runs import machine, orphan, progress, request, store
+from assistd.runs.asking import Asker
+from assistd.runs.calls import ToolUnavailable
 from assistd.runs.file_search import SearchFailed
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import (
@@ -44,7 +45,7 @@ from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.stream import Streams
 from assistd.runs.transcript import ended_run, total, transcript_of
-from assistd.runs.turn import Scene, ToolUnavailable, Turn
+from assistd.runs.turn import Material, Scene, Turn
 from assistd.runs.wire import LastError, ToolCall, ToolCalls, required_action
 from assistd.web.wire import to_json
 
@@ -84,8 +85,8 @@ class Execution:
         self._parts = parts
         self._project_id = claimed.project_id
         self._include_results = claimed.include_results
-        self._begun = time.monotonic() - max(0.0, claimed.now - (claimed.run.started_at or claimed.now))
-        self._ready = False  # whether the run's files were waited for
+        begun = time.monotonic() - max(0.0, claimed.now - (claimed.run.started_at or claimed.now))
+        self._asker = Asker(db, parts, claimed.project_id, begun)
         self._id = claimed.run.id
         self._lease = claimed.lease
         self._offset = claimed.now - time.monotonic()
@@ -223,8 +224,10 @@ class Execution:
         if model is None:
             return await self._fail("server_error", f"The model '{self._run.model}' does not exist")
         try:
-            chat, sources = await self._compose(model, command)
-            await self._converse(model, chat, sources)
+            steps = self._transcript.steps
+            rows = [self._stored_steps[step.id] for step in steps]
+            chat, material = await self._asker.ask(self._run, model, command, steps, rows)
+            await self._converse(model, chat, material)
         except ModelRefused as refusal:
             await self._fail(refusal.code, str(refusal))
         except (ToolUnavailable, SearchFailed) as fault:
@@ -232,21 +235,7 @@ class Execution:
         except ModelUnavailable as fault:
             await self._try_again(fault)
 
-    async def _compose(self, model: Model, command: CallModel) -> tuple[ChatRequest, Sources]:
-        """Put together what the model is asked, and what its answer may cite."""
-        if not self._ready and file_search.options_of(self._run) is not None:
-            await self._parts.file_search.make_ready(self._run, self._begun)
-        self._ready = True
-        chat = request.compose(self._run, model, command, self._transcript.steps)
-        window = request.window(self._run, model, command, chat)
-        async with self._db.acquire() as conn:
-            conversation = await history.load(conn, self._scene.thread_id, window, self._id)
-        shown = await self._parts.pictures.show(
-            conversation.messages, self._project_id, model=self._run.model, can_see=model.images
-        )
-        return request.with_conversation(chat, shown), conversation.sources
-
-    async def _converse(self, model: Model, chat: ChatRequest, sources: Sources) -> None:
+    async def _converse(self, model: Model, chat: ChatRequest, material: Material) -> None:
         """Make one completion, from its first delta to what follows from its end."""
         turn = self._turn = Turn(
             self._scene,
@@ -255,7 +244,7 @@ class Execution:
             self._commit,
             lambda: self._publish(self._scribe.take()),
             request.tool_set(self._run),
-            sources,
+            material,
         )
         stream = model.stream(chat)
         try:
@@ -333,14 +322,14 @@ class Execution:
         assert turn is not None, "calls are committed together with what the server's own tools gave"
         assert turn.calls is not None
         model = self._parts.find_model(self._run.model)
+        length = 0 if model is None else model.context_length
         try:
-            answers = await self._parts.file_search.answer(
-                self._run, turn.calls.exchanges(), 0 if model is None else model.context_length
+            exchanges = await self._parts.tools.answer(
+                self._run, self._project_id, turn.calls, length, turn.tell_outputs
             )
         except SearchFailed as fault:
             return await self._fail("server_error", str(fault))
-        turn.calls.take_in(answers)
-        closed = turn.close_calls("in_progress", self._turn_usage, exchange=[said for _, said in answers])
+        closed = turn.close_calls("in_progress", self._turn_usage, exchange=exchanges)
         await self._commit(self._change(close_step=closed, usage=self._turn_usage))
         await self._reload()
         return None

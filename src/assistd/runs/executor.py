@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import structlog
 
+from assistd.code_interpreter import store as code_sessions
 from assistd.db.pool import Database, is_away
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
-from assistd.runs import progress
+from assistd.runs import code_interpreter, progress
 from assistd.runs.execution import Execution, LeaseLost
 from assistd.runs.machine import Status
 from assistd.runs.parts import Parts
@@ -18,9 +19,10 @@ log = structlog.get_logger("assistd.runs")
 
 
 class Executor:
-    """Executes runs: the handler of `run` jobs."""
+    """Executes runs: the handler of `run` jobs, for the worker of this name."""
 
-    def __init__(self, db: Database, streams: Streams, parts: Parts) -> None:
+    def __init__(self, db: Database, streams: Streams, parts: Parts, name: str = "") -> None:
+        self._name = name
         self._db = db
         self._streams = streams
         self._parts = parts
@@ -33,6 +35,9 @@ class Executor:
             if claimed is None:
                 await jobs.complete(conn, job)
                 return
+            if self._name and code_interpreter.enabled(claimed.run):
+                # Whoever has the thread's variables was offered the run, and did not take it.
+                await code_sessions.forget_other_holder(conn, claimed.run.thread_id, self._name)
         await self.execute(claimed)
 
     async def execute(self, claimed: Claimed) -> None:

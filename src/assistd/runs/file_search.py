@@ -13,7 +13,8 @@ from assistd.db import sql
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelError, ModelUnavailable
-from assistd.runs.citations import Source, marker, shown_name
+from assistd.runs.citations import marker, shown_name
+from assistd.runs.marks import Source
 from assistd.runs.wire import Exchange, FileSearchCall, ResultText, Run, SearchResult
 from assistd.vector_stores import files, store
 from assistd.vector_stores.search import Hit, Query, Searcher

@@ -79,21 +79,36 @@ def told_content(frames: bytes, message_id: str) -> list[dict[str, Any]]:
 
     Never without a part: SDKs look for the part they saw last, be it another message's.
     """
-    pieces: dict[int, tuple[str, list[str], list[Any]]] = {}
+    told: dict[int, _ToldPart] = {}
     for frame in frames.split(b"\n\n"):
         if not frame.startswith(b"event: thread.message.delta\n"):
             continue
-        told = msgspec.json.decode(frame.split(b"\n")[1].removeprefix(b"data: "))
-        for part in told["delta"]["content"] if told["id"] == message_id else ():
-            _, values, annotations = pieces.setdefault(part["index"], (part["type"], [], []))
-            values.append(part["refusal"] if part["type"] == "refusal" else part["text"]["value"])
-            annotations += part.get("text", {}).get("annotations", ())
-    for _, _, annotations in pieces.values():
-        for annotation in annotations:
-            del annotation["index"]  # which only a delta has
-    return [content_part(kind, "".join(values), annotations) for kind, values, annotations in pieces.values()] or [
-        content_part("text", "")
-    ]
+        delta = msgspec.json.decode(frame.split(b"\n")[1].removeprefix(b"data: "))
+        for part in delta["delta"]["content"] if delta["id"] == message_id else ():
+            told.setdefault(part["index"], _ToldPart(part["type"])).take_in(part)
+    return [part.shown() for part in told.values()] or [content_part("text", "")]
+
+
+class _ToldPart(msgspec.Struct):
+    kind: str
+    values: list[str] = []
+    annotations: list[Any] = []
+
+    def take_in(self, part: dict[str, Any]) -> None:
+        match self.kind:
+            case "image_file":
+                self.values.append(part["image_file"]["file_id"])
+            case "refusal":
+                self.values.append(part["refusal"])
+            case _:
+                self.values.append(part["text"]["value"])
+                for annotation in part["text"].get("annotations", ()):
+                    del annotation["index"]  # which only a delta has
+                    self.annotations.append(annotation)
+
+    def shown(self) -> dict[str, Any]:
+        value = "".join(self.values)
+        return image_part(value) if self.kind == "image_file" else content_part(self.kind, value, self.annotations)
 
 
 def content_part(kind: str, value: str, annotations: Sequence[Any] = ()) -> dict[str, Any]:
@@ -101,6 +116,11 @@ def content_part(kind: str, value: str, annotations: Sequence[Any] = ()) -> dict
     if kind == "refusal":
         return {"type": "refusal", "refusal": value}
     return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
+
+
+def image_part(file_id: str) -> dict[str, Any]:
+    """Make a part of a message's content: a picture that is kept as a file."""
+    return {"type": "image_file", "image_file": {"file_id": file_id}}
 
 
 class Scribe:
@@ -131,21 +151,20 @@ class Scribe:
     def annotated_delta(self, message_id: str, part: int, value: str, place: int, annotation: dict[str, Any]) -> None:
         """Add a marker in a message's text together with its annotation, the `place`th of its part."""
         text = {"value": value, "annotations": [{"index": place, **annotation}]}
-        self.event(
-            "thread.message.delta",
-            {
-                "id": message_id,
-                "object": "thread.message.delta",
-                "delta": {"content": [{"index": part, "type": "text", "text": text}]},
-            },
-        )
+        self._content_delta(message_id, {"index": part, "type": "text", "text": text})
 
     def refusal_delta(self, message_id: str, part: int, value: str) -> None:
         """Add a piece of a refusal."""
-        content = [{"index": part, "type": "refusal", "refusal": value}]
+        self._content_delta(message_id, {"index": part, "type": "refusal", "refusal": value})
+
+    def image_delta(self, message_id: str, part: int, file_id: str) -> None:
+        """Add a picture, which is a part of its own."""
+        self._content_delta(message_id, {"index": part, **image_part(file_id)})
+
+    def _content_delta(self, message_id: str, part: dict[str, Any]) -> None:
         self.event(
             "thread.message.delta",
-            {"id": message_id, "object": "thread.message.delta", "delta": {"content": content}},
+            {"id": message_id, "object": "thread.message.delta", "delta": {"content": [part]}},
         )
 
     def call_delta(self, step_id: str, call: dict[str, Any]) -> None:

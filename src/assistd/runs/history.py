@@ -14,8 +14,9 @@ import msgspec
 from msgspec import UNSET
 
 from assistd.db import sql
-from assistd.runs import file_search
-from assistd.runs.citations import Source, Sources
+from assistd.runs import code_outputs, file_search
+from assistd.runs.citations import Sources
+from assistd.runs.marks import Source
 from assistd.runs.wire import Exchange, ToolCalls
 
 SQL = sql.load(__package__)
@@ -25,6 +26,11 @@ SQL = sql.load(__package__)
 _BYTES_PER_TOKEN = 3
 _MESSAGE_TOKENS = 4
 _PICTURE_TOKENS = 800
+
+# What code has printed may be longer than all that the model can read. Of one step it is told so many tokens at
+# most, and never more than a third of what there is room for.
+_MOST_CODE_TOKENS = 16_000
+_LEAST_CODE_TOKENS = 200
 
 _FIRST_PAGE = 64
 _PAGE = 512
@@ -104,7 +110,7 @@ async def _newest(conn: Any, thread_id: str, window: Window, run_id: str | None)
     while True:
         rows = await conn.fetch(SQL["history"], thread_id, before, size)
         for row in rows:
-            item = _Item(*row)
+            item = _within(_Item(*row), window)
             own = run_id is not None and item.run_id == run_id
             item.question = not asked and not own and item.role != "tools"
             messages += not own and item.role != "tools"
@@ -123,6 +129,25 @@ async def _newest(conn: Any, thread_id: str, window: Window, run_id: str | None)
         if len(rows) < size:
             return kept[::-1], not skipped
         before, size = rows[-1]["seq"], _PAGE
+
+
+def _within(item: _Item, window: Window) -> _Item:
+    """Cut what code has printed to what the model may be told of it."""
+    room = min(_MOST_CODE_TOKENS, max(_LEAST_CODE_TOKENS, window.tokens // 3)) * _BYTES_PER_TOKEN
+    if item.role != "tools" or len(bytes(item.payload)) <= room:
+        return item
+    calls = _calls.decode(item.payload).tool_calls
+    outputs = [
+        output for call in calls if call.code_interpreter is not UNSET for output in call.code_interpreter.outputs
+    ]
+    if not outputs:
+        return item
+    cut = iter(code_outputs.within(outputs, room))
+    for call in calls:
+        if (code := call.code_interpreter) is not UNSET:
+            call.code_interpreter = msgspec.structs.replace(code, outputs=[next(cut) for _ in code.outputs])
+    item.payload = msgspec.Raw(msgspec.json.encode(ToolCalls(calls)))
+    return item
 
 
 async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Window) -> list[_Item]:
@@ -176,12 +201,17 @@ def _told_calls(item: _Item, sources: dict[tuple[int, int], Source]) -> list[_To
     exchanges = {} if item.exchange is None else {e.id: e for e in _exchanges.decode(item.exchange)}
     calls = []
     for call in _calls.decode(item.payload).tool_calls:
+        said = exchanges.get(call.id)
         if call.function is not UNSET:
             output = call.function.output or ""
             calls.append(_ToldCall(call.id, call.function.name, call.function.arguments, output))
-        elif call.file_search is not UNSET and (said := exchanges.get(call.id)):
+        elif call.file_search is not UNSET and said is not None:
             sources |= file_search.sources(call.file_search, said)
             calls.append(_ToldCall(call.id, said.name, said.arguments, file_search.told(call.file_search, said)))
+        elif call.code_interpreter is not UNSET and said is not None:
+            code = call.code_interpreter
+            arguments = msgspec.json.encode({"code": code.input}).decode()
+            calls.append(_ToldCall(call.id, said.name, arguments, code_outputs.told(code.outputs, said)))
     return calls
 
 
@@ -190,7 +220,9 @@ def _content(item: _Item) -> Any:
     if len(parts) == 1 and parts[0].text is not None:
         return parts[0].text.value
     if item.role == "assistant":  # an assistant's words go back as plain text: not every upstream takes parts there
-        return "\n".join(p.text.value if p.text else p.refusal or "" for p in parts)
+        # Its pictures were made by code, whose output has told of them.
+        words = [p.text.value if p.text else p.refusal or "" for p in parts if p.text or p.refusal]
+        return "\n".join(words)
     return [_shown(part) for part in parts]
 
 

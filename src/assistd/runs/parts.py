@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from assistd.llm.protocol import Model
-from assistd.runs.file_search import FileSearch
 from assistd.runs.pictures import Pictures
+from assistd.runs.server_tools import ServerTools
 
 # Finds the model that answers for a name, if any does.
 ModelFinder = Callable[[str], Model | None]
@@ -18,5 +18,5 @@ class Parts(msgspec.Struct, frozen=True):
     """The models, the server's tools, and the files of messages."""
 
     find_model: ModelFinder
-    file_search: FileSearch
+    tools: ServerTools
     pictures: Pictures

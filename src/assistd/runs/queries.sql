@@ -4,7 +4,8 @@ SELECT extract(epoch FROM now())::float8
 -- name: prepare
 -- All that creating a run depends on, in one look; `create` makes sure that the thread is still free.
 SELECT a.*, t.id AS thread_id, t.active_run_id, extract(epoch FROM now())::float8 AS now,
-    EXISTS (SELECT FROM messages WHERE thread_id = t.id AND role = 'user') AS has_question
+    EXISTS (SELECT FROM messages WHERE thread_id = t.id AND role = 'user') AS has_question,
+    (SELECT NULLIF(worker, '') FROM code_sessions WHERE thread_id = t.id) AS holder
 FROM (SELECT) AS one
 LEFT JOIN threads t ON t.id = $2 AND t.project_id = $1
 LEFT JOIN assistants a ON a.id = $3 AND a.project_id = $1

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from assistd.llm.protocol import ChatRequest, Model
 from assistd.runs import file_search
+from assistd.runs.calls import ToolSet
 from assistd.runs.history import Window, estimate
 from assistd.runs.machine import CallModel, Step
-from assistd.runs.turn import ToolSet
 from assistd.runs.wire import Run, TruncationStrategy
-
-# The server's own tools, as the model is offered them.
-_SERVER_TOOLS: dict[str, dict[str, Any]] = {
-    "code_interpreter": {
-        "name": "code_interpreter",
-        "description": "Run Python code and see its output. State is kept between calls.",
-        "parameters": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
-    },
-    "file_search": file_search.FUNCTION,
-}
 
 # A client that is asked again and again can stop; the server's own tools would go on until the run expires.
 _MOST_ROUNDS = 20
@@ -30,13 +20,15 @@ _MOST_ROUNDS = 20
 _strategy = msgspec.json.Decoder(TruncationStrategy)
 
 
-def compose(run: Run, model: Model, command: CallModel, steps: Sequence[Step]) -> ChatRequest:
+def compose(run: Run, functions: Mapping[str, Any], command: CallModel, steps: Sequence[Step]) -> ChatRequest:
     """Make the request but for the conversation, which `with_conversation` adds; `steps` are the run's so far.
 
+    `functions` are the server's own tools as the model is offered them, by their types.
+
     A forced tool choice holds for the first turn only: the model must call a tool before it answers, not for ever.
-    And a model that does nothing but search, and searches again, has to answer at some point.
+    And a model that does nothing but search or run code, again and again, has to answer at some point.
     """
-    tools = _tools(run)
+    tools = _tools(run, functions)
     choice = _choice(msgspec.json.decode(run.tool_choice)) if tools else None
     if choice not in (None, "none") and any(step.type == "tool_calls" for step in steps):
         choice = None
@@ -91,13 +83,14 @@ def tool_set(run: Run) -> ToolSet:
     return ToolSet(
         frozenset(tool["function"]["name"] for tool in tools if tool["type"] == "function"),
         None if search is None else search.shown,
+        any(tool["type"] == "code_interpreter" for tool in tools),
     )
 
 
-def _tools(run: Run) -> list[Any]:
+def _tools(run: Run, functions: Mapping[str, Any]) -> list[Any]:
     offered = []
     for tool in msgspec.json.decode(run.tools):
-        function = tool["function"] if tool["type"] == "function" else _SERVER_TOOLS[tool["type"]]
+        function = tool["function"] if tool["type"] == "function" else functions[tool["type"]]
         offered.append({"type": "function", "function": function})
     return offered
 

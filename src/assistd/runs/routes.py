@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from assistd import errors
 from assistd.assistants import store as assistants
+from assistd.code_interpreter import store as code_sessions
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.jobs.store import Claim, Job
@@ -14,7 +17,7 @@ from assistd.runs import store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
 from assistd.runs.progress import Claimed
-from assistd.runs.store import JOB, NewRun
+from assistd.runs.store import JOB, Ground, NewRun
 from assistd.runs.stream import Streams
 from assistd.runs.wire import (
     INCLUDE_CONTENT,
@@ -30,6 +33,7 @@ from assistd.threads.wire import CreateMessage, CreateThread
 from assistd.vector_stores.tool_resources import settle
 from assistd.web.endpoint import Events, Path
 from assistd.web.request import Request, check_id
+from assistd.web.tools import CodeInterpreterTool
 from assistd.web.wire import ListOf
 
 
@@ -73,6 +77,9 @@ class Runs:
         # Without messages to add, what is written is one statement and needs no transaction of its own.
         async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
             ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
+            # Who has the variables of the thread's code is asked first.
+            elsewhere = ground.holder if ground.holder != self._worker.name and _codes(options, ground) else None
+            claim = None if elsewhere else claim
             new = store.compose(
                 options,
                 ground.assistant,
@@ -84,7 +91,7 @@ class Runs:
             )
             if not (ground.has_question or _asks(options.additional_messages) or new.run.instructions):
                 raise errors.nothing_to_run()
-            await store.create(conn, request.project_id, new, claim)
+            await store.create(conn, request.project_id, new, claim, elsewhere)
             if options.additional_messages:
                 await threads.add_messages(
                     conn, request.project_id, thread_id, options.additional_messages, self._embedding_model
@@ -122,7 +129,8 @@ class Runs:
         outputs = request.body(SubmitToolOutputs)
         async with self._db.transaction() as conn:
             run, begin = await store.submit(conn, *_place(request), outputs)
-            job = await self._worker.enqueue(conn, JOB, run.id)
+            holder = await code_sessions.holder(conn, run.thread_id) if _has_code(run.tools) else None
+            job = await self._worker.enqueue(conn, JOB, run.id, holder=holder)
         return self._begin_again(run, begin, job, outputs.stream)
 
     def _begin_new(self, project_id: str, new: NewRun, claim: Claim | None, stream: bool | None) -> Run | Events:
@@ -205,6 +213,18 @@ class Runs:
 
 def _asks(messages: Sequence[CreateMessage] | None) -> bool:
     return any(message.role == "user" for message in messages or ())
+
+
+def _codes(options: CreateRun, ground: Ground) -> bool:
+    """Whether a new run may run code."""
+    if options.tools is not None:
+        return any(isinstance(tool, CodeInterpreterTool) for tool in options.tools)
+    return _has_code(ground.assistant.tools)
+
+
+def _has_code(tools: msgspec.Raw) -> bool:
+    """Whether there may be a code interpreter among tools. Who offers a run in vain loses a moment, and no more."""
+    return b'"code_interpreter"' in bytes(tools)
 
 
 def _place(request: Request) -> tuple[str, str, str]:

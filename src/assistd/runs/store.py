@@ -41,11 +41,15 @@ _ACTIVE = frozenset(Status) - TERMINAL
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """What a new run stands on: its assistant, and its thread. `now` is the database's time in Unix seconds."""
+    """What a new run stands on: its assistant, and its thread. `now` is the database's time in Unix seconds.
+
+    `holder` is the worker that has the variables of the thread's code, if one has.
+    """
 
     assistant: Assistant
     now: float
     has_question: bool
+    holder: str | None = None
 
 
 class NewRun(msgspec.Struct, frozen=True):
@@ -150,11 +154,11 @@ async def prepare(conn: Any, project_id: str, thread_id: str, assistant_id: str)
         raise errors.not_found("assistant", assistant_id)
     if row["active_run_id"] is not None:
         raise errors.thread_has_active_run(thread_id, row["active_run_id"])
-    return Ground(assistants.assistant_of(row), row["now"], row["has_question"])
+    return Ground(assistants.assistant_of(row), row["now"], row["has_question"], row["holder"])
 
 
-async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -> None:
-    """Add a run with its job, claimed or for any worker; the thread is busy from now on.
+async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None, offer_to: str | None = None) -> None:
+    """Add a run with its job: claimed, or for any worker, or offered to one first; the thread is busy from now on.
 
     Raises APIError where the thread has become busy, or is gone, since `prepare`.
     """
@@ -185,8 +189,8 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -
         begin.last,
         begin.frames.decode(),
         0 if claim is None else 1,
-        timedelta() if claim is None else claim.lease,
-        None if claim is None else claim.worker,
+        claim.lease if claim is not None else jobs.OFFER if offer_to else timedelta(),
+        claim.worker if claim is not None else offer_to,
         run.status,
         run.started_at,
         new.include_results,
@@ -194,7 +198,9 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None) -
     if not created:
         await prepare(conn, project_id, run.thread_id, run.assistant_id)  # says what has changed
         raise errors.overloaded("The thread changed while the run was being created. Please try again.")
-    if claim is None:
+    if claim is None and offer_to is not None:
+        await jobs.announce_offer(conn, JOB, run.id, offer_to)
+    elif claim is None:
         await jobs.wake(conn, JOB)
 
 

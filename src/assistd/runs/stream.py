@@ -186,7 +186,8 @@ class _Follower:
             return self._pass(batches[0], batches[0].frames)
         try:
             await self._ask()
-            if self._look or self._must_look(batches):
+            looked = self._look or self._must_look(batches)
+            if looked:
                 batches = await self._read() + batches
         except Exception as fault:
             if not is_away(fault):
@@ -197,7 +198,7 @@ class _Follower:
             self._look = True
             await asyncio.sleep(0.2)
             return b""
-        return self._join(batches) or self._ping()
+        return self._join(batches, looked) or self._ping()
 
     async def _read(self) -> list[Batch]:
         """Read what the log has next. Where it has nothing, see whether anything is still to come."""
@@ -215,13 +216,14 @@ class _Follower:
         self.at_end = not batches
         return batches
 
-    def _join(self, batches: list[Batch]) -> bytes:
+    def _join(self, batches: list[Batch], looked: bool) -> bytes:
+        """Return the frames of batches, in order; `looked` says that the log's are among them."""
         frames: list[bytes] = []
         self._look = len(batches) >= READ_ROWS  # the log may have more
         for batch in batches:
             if part := batch.after(self._position):
-                if frames and not _joins(self._position, batch):
-                    self._look = True  # a gap within what came: the log has what is missing
+                if (frames or not looked) and not _joins(self._position, batch):
+                    self._look = True  # a gap in what came: the log has what is missing
                     break
                 frames.append(self._pass(batch, part))
         if self._look:

@@ -8,46 +8,25 @@ turn is left to the executor, which commits it together with what follows.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from assistd import ids
 from assistd.llm.protocol import CallArguments, CallStart, Delta, Finish, Refusal, Text, Usage
-from assistd.runs import citations, wire
-from assistd.runs.citations import Piece, Sources
-from assistd.runs.frames import Scribe, content_part
+from assistd.runs import citations, file_paths, wire
+from assistd.runs.calls import OpenCall, OpenCalls, OpenCode, ToolSet
+from assistd.runs.citations import Citations, Sources
+from assistd.runs.file_paths import KnownPaths
+from assistd.runs.frames import Scribe
 from assistd.runs.machine import Status
+from assistd.runs.marks import Kind, Piece, Reader
 from assistd.runs.progress import Change, CloseMessage, CloseStep, OpenStep
-from assistd.runs.wire import Exchange, FileSearchCall, FunctionCall, LastError, Step, ToolCall
+from assistd.runs.said import OpenMessage, OpenPart
+from assistd.runs.wire import Exchange, LastError, Step
 from assistd.threads.wire import IncompleteDetails, Message
 from assistd.web.wire import EMPTY_LIST, EMPTY_MAP, to_json
-
-_SENTENCE = 500  # characters
-_SERVER_TOOLS = frozenset({"code_interpreter", "file_search"})
-
-
-class ToolUnavailable(Exception):
-    """The model called a tool of the server's that this version, or this run, does not have."""
-
-
-class ToolSet(msgspec.Struct, frozen=True):
-    """What a run's model may call: the client's functions by name, and file search with its ranking options."""
-
-    functions: frozenset[str] = frozenset()
-    file_search: Mapping[str, Any] | None = None
-
-    def call(self, start: CallStart) -> ToolCall:
-        """Make the call that begins. A name that nobody offered is left to the client to answer."""
-        if start.name in self.functions or start.name not in _SERVER_TOOLS:
-            return ToolCall(start.id, "function", function=FunctionCall(start.name, ""))
-        if start.name == "file_search" and self.file_search is not None:
-            return ToolCall(start.id, "file_search", file_search=FileSearchCall(dict(self.file_search)))
-        if start.name == "file_search":
-            raise ToolUnavailable("The model called file_search, which is not among the tools of this run.")
-        raise ToolUnavailable(f"The {start.name} tool is not available in this version of assistd.")
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -59,78 +38,30 @@ class Scene(msgspec.Struct, frozen=True):
     expires_at: int
 
 
-class OpenPart(msgspec.Struct):
-    """A part of a message being written: text or a refusal."""
-
-    kind: str
-    pieces: list[str] = []
-    annotations: list[dict[str, Any]] = []
-    size: int = 0  # code points so far
-
-    def add(self, value: str) -> None:
-        self.pieces.append(value)
-        self.size += len(value)
-
-    def end(self) -> str:
-        """The last words, as much as a sentence may have."""
-        last: list[str] = []
-        for piece in reversed(self.pieces):
-            last.append(piece)
-            if sum(map(len, last)) > _SENTENCE:
-                break
-        return "".join(reversed(last))[-_SENTENCE:]
-
-    def shown(self) -> dict[str, Any]:
-        return content_part(self.kind, "".join(self.pieces), self.annotations)
+async def _no_file(path: str) -> str | None:
+    return None
 
 
-class OpenMessage(msgspec.Struct):
-    """A message being written, with the step that creates it."""
+class Material(msgspec.Struct, frozen=True):
+    """What the tools have given that an answer may use.
 
-    id: str
-    step_id: str
-    created_at: int
-    parts: list[OpenPart] = []
+    It may cite `sources` and hand back files by their `paths` in /mnt/data: `file_of` makes of a path the file that
+    clients get, or None where nothing is there. And it begins with `images`, by their files.
+    """
 
-    def content(self) -> list[dict[str, Any]]:
-        return [part.shown() for part in self.parts]
+    sources: Sources = {}
+    paths: Sequence[str] = ()
+    file_of: Callable[[str], Awaitable[str | None]] = _no_file
+    images: Sequence[str] = ()
 
-
-class OpenCall(msgspec.Struct):
-    """A tool call being named: as clients see it, and what the model says."""
-
-    call: ToolCall
-    name: str
-    arguments: list[str] = []
-
-
-class OpenCalls(msgspec.Struct):
-    """A step of tool calls being named."""
-
-    step_id: str
-    created_at: int
-    calls: dict[int, OpenCall] = {}
-
-    def named(self) -> list[ToolCall]:
-        """The calls as far as they are known."""
-        for open_ in self.calls.values():
-            if open_.call.function is not UNSET:
-                open_.call.function.arguments = "".join(open_.arguments)
-        return [open_.call for open_ in self.calls.values()]
-
-    def take_in(self, answers: Sequence[tuple[FileSearchCall, Exchange]]) -> None:
-        """Put what the server's own tools gave into their calls."""
-        given = {said.id: found for found, said in answers}
-        for open_ in self.calls.values():
-            open_.call.file_search = given.get(open_.call.id, open_.call.file_search)
-
-    def exchanges(self) -> list[Exchange]:
-        """What the model said to the server's own tools."""
-        return [
-            Exchange(open_.call.id, open_.name, "".join(open_.arguments))
-            for open_ in self.calls.values()
-            if open_.call.function is UNSET
-        ]
+    def reader(self) -> Reader | None:
+        """Return what reads the answer's text; without anything to name, nothing is held back."""
+        kinds: list[Kind] = []
+        if self.sources:
+            kinds.append(Citations(self.sources))
+        if self.paths:
+            kinds.append(KnownPaths(self.paths))
+        return Reader(kinds) if kinds else None
 
 
 class Turn:
@@ -144,7 +75,7 @@ class Turn:
         commit: Callable[[Change], Awaitable[None]],
         publish: Callable[[], None],
         tools: ToolSet,
-        sources: Sources,
+        material: Material,
     ) -> None:
         self.message: OpenMessage | None = None
         self.calls: OpenCalls | None = None
@@ -155,8 +86,9 @@ class Turn:
         self._commit = commit
         self._publish = publish
         self._tools = tools
-        # Without anything to cite, nothing is held back.
-        self._citing = citations.Reader(sources) if sources else None
+        self._material = material
+        self._images = material.images  # that no message has shown yet
+        self._reader = material.reader()
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Take in deltas, in order. Raises ToolUnavailable where the model calls a tool that is not there."""
@@ -165,18 +97,22 @@ class Turn:
                 case Text(value=value):
                     if self.message is None and self.calls is None:
                         await self._open_message()
-                    self._say(value)
+                    if self._reader is None:
+                        self._speak("text", value)
+                    elif self.message is not None:
+                        await self._say(self._reader.feed(value))
                 case CallArguments(index=index, value=value):
                     self._argue(index, value)
                 case CallStart():
                     await self._call(delta)
                 case Refusal(value=value):
-                    self._say_held()
+                    await self._say_held()
                     if self.message is None and self.calls is None:
                         await self._open_message()
                     self._speak("refusal", value)
                 case Finish():
-                    self._say_held()
+                    await self._say_held()
+                    self._finish_calls()
                     self.finish = delta
 
     @property
@@ -191,51 +127,49 @@ class Turn:
         await self._open_message()
         self._speak("text", "")
 
-    def _say(self, value: str) -> None:
-        """Say a piece of text; what may become a marker waits until that is known."""
-        if self._citing is None:
-            self._speak("text", value)
-        elif self.message is not None:
-            for piece in self._citing.feed(value):
-                self._say_piece(piece)
-
-    def _say_held(self) -> None:
+    async def _say_held(self) -> None:
         """Say what was held back: no more text comes behind it."""
-        if self._citing is not None and self.message is not None:
-            for piece in self._citing.flush():
-                self._say_piece(piece)
+        if self._reader is not None and self.message is not None:
+            await self._say(self._reader.flush())
 
-    def _say_piece(self, piece: Piece) -> None:
-        if piece.source is None:
-            return self._speak("text", piece.text)
+    async def _say(self, pieces: Sequence[Piece]) -> None:
+        """Say pieces of text, each mark together with its annotation. One that names nothing is text like any other."""
+        for piece in pieces:
+            file_id = None if piece.path is None else await self._file_of(piece.path)
+            if piece.source is not None:
+                part = self._text_part()
+                self._annotate(piece.text, citations.annotation(piece.text, piece.source, part.size, part.end()))
+            elif file_id is not None:
+                self._annotate(piece.text, file_paths.annotation(piece.text, file_id, self._text_part().size))
+            else:
+                self._speak("text", piece.text)
+
+    async def _file_of(self, path: str) -> str | None:
+        self._publish()  # the run may be interrupted here; what was said stays said
+        return await self._material.file_of(path)
+
+    def _text_part(self) -> OpenPart:
+        assert self.message is not None
+        return self.message.part("text")[1]
+
+    def _annotate(self, text: str, annotation: dict[str, Any]) -> None:
         message = self.message
         assert message is not None
-        part, _ = self._part(message, "text")
-        annotation = citations.annotation(piece.text, piece.source, part.size, part.end())
-        part.add(piece.text)
-        place = len(part.annotations)
+        index, part, _ = message.part("text")
+        part.add(text)
         part.annotations.append(annotation)
-        self._scribe.annotated_delta(message.id, len(message.parts) - 1, piece.text, place, annotation)
-        return None
+        self._scribe.annotated_delta(message.id, index, text, len(part.annotations) - 1, annotation)
 
     def _speak(self, kind: str, value: str) -> None:
         message = self.message
         if message is None:
             return  # some models end with a line break after their calls; nothing is said before the outputs are there
-        part, begins = self._part(message, kind)
+        place, part, begins = message.part(kind)
         part.add(value)
-        index = len(message.parts) - 1
         if kind == "text":
-            self._scribe.text_delta(message.id, index, value, begins=begins)
+            self._scribe.text_delta(message.id, place, value, begins=begins)
         else:
-            self._scribe.refusal_delta(message.id, index, value)
-
-    def _part(self, message: OpenMessage, kind: str) -> tuple[OpenPart, bool]:
-        """Return the part that is being written, and whether it has just begun."""
-        begins = not message.parts or message.parts[-1].kind != kind
-        if begins:
-            message.parts.append(OpenPart(kind))
-        return message.parts[-1], begins
+            self._scribe.refusal_delta(message.id, place, value)
 
     async def _open_message(self) -> None:
         message = OpenMessage(id=ids.new("msg_"), step_id=ids.new("step_"), created_at=self._clock())
@@ -246,23 +180,20 @@ class Turn:
         shown = self._shown_message(message, "in_progress", [])
         self._scribe.event("thread.message.created", shown)
         self._scribe.event("thread.message.in_progress", shown)
+        for index, file_id in enumerate(self._images):
+            message.parts.append(OpenPart("image_file", file_id=file_id))
+            self._scribe.image_delta(message.id, index, file_id)
         await self._commit(self._change(open_step=OpenStep(message.step_id, "message_creation", details, message.id)))
-        self.message = message
+        self.message, self._images = message, ()
 
     async def _call(self, start: CallStart) -> None:
-        call = self._tools.call(start)
+        call = self._tools.open(start, 0 if self.calls is None else len(self.calls.calls))
         if self.calls is None:
-            self._say_held()
+            await self._say_held()
             await self._open_calls()
-            assert self.calls is not None
-        place = len(self.calls.calls)
-        self.calls.calls[start.index] = OpenCall(call, start.name)
-        shown = {"index": place, "id": call.id, "type": call.type}
-        if call.function is UNSET:
-            shown |= {"file_search": call.file_search}
-        else:
-            shown |= {"function": {"name": start.name, "arguments": "", "output": None}}
-        self._scribe.call_delta(self.calls.step_id, shown)
+        assert self.calls is not None
+        self.calls.calls[start.index] = call
+        self._tell_call(call, call.begin())
 
     async def _open_calls(self) -> None:
         self._publish()  # what was said stays said, even where the change is refused
@@ -282,16 +213,25 @@ class Turn:
         self.message, self.calls = None, calls
 
     def _argue(self, index: int, value: str) -> None:
-        if self.calls is None or index not in self.calls.calls:
-            return  # arguments of a call that was never begun belong to nothing
-        open_ = self.calls.calls[index]
-        open_.arguments.append(value)
-        if open_.call.function is UNSET:
-            return  # what the server's own tools are asked for is not told piece by piece
-        place = list(self.calls.calls).index(index) if index else 0
-        self._scribe.call_delta(
-            self.calls.step_id, {"index": place, "type": "function", "function": {"arguments": value}}
-        )
+        call = None if self.calls is None else self.calls.calls.get(index)
+        if call is not None:  # arguments of a call that was never begun belong to nothing
+            self._tell_call(call, call.argue(value))
+
+    def _finish_calls(self) -> None:
+        """Tell what was held back of the calls: no more is said of them."""
+        for call in self.calls.calls.values() if self.calls is not None else ():
+            self._tell_call(call, call.finish())
+
+    def tell_outputs(self, call: OpenCode, outputs: Sequence[Any]) -> None:
+        """Tell at once what code has given."""
+        if outputs:
+            self._tell_call(call, {"type": call.type, "code_interpreter": {"outputs": outputs}})
+            self._publish()
+
+    def _tell_call(self, call: OpenCall, told: dict[str, Any] | None) -> None:
+        if told is not None:
+            assert self.calls is not None
+            self._scribe.call_delta(self.calls.step_id, {"index": call.place, **told})
 
     # --- what closes; each tells its events and returns what the next change is to write. The turn itself stays
     # as it is: the change may be refused, and then what is open is closed in another way.

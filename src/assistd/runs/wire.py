@@ -215,13 +215,47 @@ class FileSearchCall(msgspec.Struct, frozen=True):
     results: Sequence[SearchResult] = ()
 
 
+class LogsOutput(msgspec.Struct, frozen=True, tag_field="type", tag="logs"):
+    """What code printed."""
+
+    logs: str
+
+
+class ImageFile(msgspec.Struct, frozen=True):
+    """A picture that is kept as a file."""
+
+    file_id: str
+
+
+class ImageOutput(msgspec.Struct, frozen=True, tag_field="type", tag="image"):
+    """A picture that code made."""
+
+    image: ImageFile
+
+
+CodeOutput = LogsOutput | ImageOutput
+
+
+class CodeInterpreterCall(msgspec.Struct, frozen=True):
+    """Code that the model wrote, and what it gave."""
+
+    input: str = ""
+    outputs: Sequence[CodeOutput] = ()
+
+    @property
+    def images(self) -> list[str]:
+        """The files of the pictures that the code made."""
+        return [output.image.file_id for output in self.outputs if isinstance(output, ImageOutput)]
+
+
 class ToolCall(msgspec.Struct):
-    """A tool call of a step: of a function of the client's, or of the server's file search."""
+    """A tool call of a step: of a function of the client's, or of a tool of the server's."""
 
     id: str
     type: str
     function: FunctionCall | UnsetType = UNSET
     file_search: FileSearchCall | UnsetType = UNSET
+    code_interpreter: CodeInterpreterCall | UnsetType = UNSET
 
     @property
     def done(self) -> bool:
@@ -240,7 +274,7 @@ class Exchange(msgspec.Struct, frozen=True):
     """What the model said when it called a tool of the server's. It is told to the model again, not to clients.
 
     `search` is the search's number in its thread, by which its results are cited; `error` is what the model was
-    told in place of results, `note` what it was told beside them.
+    told in place of results, `note` what it was told beside them. Code is told again as its call's input.
     """
 
     id: str

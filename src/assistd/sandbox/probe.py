@@ -1,0 +1,47 @@
+"""Whether an engine's sandboxes work on this machine, found out by starting one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from assistd.sandbox import ending
+from assistd.sandbox.faults import SandboxUnavailable
+
+# A program that is not there: when the engine says that, all the walls around it are standing.
+NOTHING: Final = "/nothing"
+
+_SECONDS: Final = 20.0
+# What a sandbox has its own disks on.
+_PLACES: Final = ("proc", "dev", "sys", "tmp", "mnt/data")
+
+
+@contextmanager
+def scratch() -> Iterator[tuple[Path, Path]]:
+    """Give a root that has no interpreter, and a private folder."""
+    with tempfile.TemporaryDirectory(prefix="assistd-probe-") as folder:
+        root, private = Path(folder, "root"), Path(folder, "private")
+        for place in _PLACES:
+            (root / place).mkdir(parents=True)
+        private.mkdir(mode=0o700)
+        Path(folder).chmod(0o755)  # for the user that sandboxes may run as
+        yield root, private
+
+
+async def check(process: Process, explained: Callable[[str], SandboxUnavailable]) -> None:
+    """Wait for a sandbox that was told to run NOTHING. Raises what `explained` makes of what else went wrong."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, words = await process.communicate()
+        said = words.decode("utf-8", "replace").strip()
+    except TimeoutError:
+        said = f"it did not begin within {_SECONDS:g} seconds"
+    finally:
+        await ending.kill(process)
+    if NOTHING not in said:
+        raise explained(said or "it ended without a word")
