@@ -45,6 +45,12 @@ class FolderSession:
         self._shown: list[Output] = []
         self._names: dict[str, Any] = {"show": lambda: self._shown.append(Picture(PNG)), "die": self._die}
 
+    def rest(self) -> None:
+        """Do nothing, which is what it does anyway."""
+
+    def wake(self) -> None:
+        """Do nothing."""
+
     def end(self, reason: str) -> None:
         """End it, as the watch on its memory does."""
         self.alive = False

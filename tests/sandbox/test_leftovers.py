@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,49 @@ async def test_memory_of_the_server_does_not_grow(interpreter: Interpreter) -> N
     for _ in range(5):
         await use()
     assert used() - before < 16 << 20
+
+
+# A thread and a process that go on when the call is over, and tell of it.
+GO_ON = """
+import os, threading, time
+def count():
+    n = 0
+    while True:
+        n += 1
+        open(f"/mnt/data/{os.getpid()}", "w").write(str(n))
+threading.Thread(target=count, daemon=True).start()
+if os.fork() == 0:
+    count()
+time.sleep(0.1)
+"""
+COUNTED = "import os; print(*os.listdir('/mnt/data'))"
+
+
+def uses_time(pids: list[int]) -> float:
+    """The processor time that processes have used, in clock ticks."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            total += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return total
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_what_a_call_leaves_running_rests_with_its_session(engine: str, interpreter: Interpreter) -> None:
+    async with box(engine, interpreter) as session:
+        await printed(session, GO_ON)
+        family = processes(session.pid)[1:]
+        before = uses_time(family)
+        while uses_time(family) < before + 10:  # it does go on
+            await asyncio.sleep(0.01)
+        session.rest()
+        await asyncio.sleep(0.1)  # the last of it is counted
+        before = uses_time(family)
+        await asyncio.sleep(0.5)
+        assert uses_time(family) <= before + 1
+        session.wake()
+        while uses_time(family) < before + 10:
+            await asyncio.sleep(0.01)
+        assert len((await printed(session, COUNTED)).split()) == 2
+        session.rest()  # and its end does not wait for anything
+    assert [pid for pid in family if is_there(pid)] == []

@@ -33,6 +33,7 @@ class FakeSession:
         self.number = number
         self.alive = True
         self.closed = False
+        self.resting = False
         self.project = ""
         self._gate = gate
 
@@ -43,6 +44,12 @@ class FakeSession:
 
     async def end(self, reason: str) -> None:
         self.alive = False
+
+    def rest(self) -> None:
+        self.resting = True
+
+    def wake(self) -> None:
+        self.resting = False
 
 
 async def at_once() -> None:
@@ -731,3 +738,13 @@ async def play(schedule: Schedule) -> None:
 @given(SCHEDULES)
 def test_no_schedule_breaks_a_rule(schedule: Schedule) -> None:
     asyncio.run(play(schedule))
+
+
+async def test_a_session_that_nobody_holds_rests() -> None:
+    engine = FakeEngine()
+    async with pool(engine, COLD) as sandboxes:
+        async with sandboxes.hold("thread", "project"):
+            assert not engine.sessions[0].resting
+        assert engine.sessions[0].resting
+        async with sandboxes.hold("thread", "project"):
+            assert not engine.sessions[0].resting

@@ -97,6 +97,7 @@ class Sandboxes:
         dropped meanwhile is not replaced before the next `hold`, for which this one is to be left.
         """
         place = await self._wait(owner, project_id)
+        place.session.wake()
         self._watch.set_busy(place.session, True)
         try:
             yield place.session
@@ -152,6 +153,7 @@ class Sandboxes:
         self._holders.discard(owner)
         if self._owned.get(owner) is place:
             self._owned[owner] = self._owned.pop(owner)
+            place.session.rest()
             self._watch.set_busy(place.session, False)
             self._time(place)
         self._serve()

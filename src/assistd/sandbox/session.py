@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from assistd.sandbox import resting
 from assistd.sandbox.faults import SandboxFull as SandboxFull
 from assistd.sandbox.faults import SandboxRefused as SandboxRefused
 from assistd.sandbox.faults import SandboxUnavailable as SandboxUnavailable
@@ -83,6 +84,7 @@ class Session:
         self._pipes = Pipes(process, nonce, largest, when_gone)
         self._asked = 0
         self._answered = 0
+        self._resting = False
 
     @property
     def alive(self) -> bool:
@@ -117,6 +119,18 @@ class Session:
     async def close(self) -> None:
         """End it, and everything in it."""
         await self.end("The session was closed.")
+
+    def rest(self) -> None:
+        """Let nothing in it go on until `wake`: nobody uses it."""
+        if self.alive and not self._resting:
+            self._resting = True
+            resting.stop(self.pid, own_kernel=self.own_kernel)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        if self._resting:
+            self._resting = False
+            resting.go_on(self.pid, own_kernel=self.own_kernel)
 
     # --- code
 

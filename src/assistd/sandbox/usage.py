@@ -92,7 +92,7 @@ def processes(pid: int) -> list[int]:
     everybody = None if _LISTS_CHILDREN else _children_of_all()
     found, seen = [pid], {pid}
     for one in found:  # which grows meanwhile
-        for child in _children(one) if everybody is None else everybody.get(one, ()):
+        for child in children(one) if everybody is None else everybody.get(one, ()):
             if child not in seen:
                 seen.add(child)
                 found.append(child)
@@ -118,7 +118,8 @@ def _told(pid: int) -> tuple[str, bytes]:
     return place, status
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started, or that fell to it; none where Linux does not list them."""
     try:
         with os.scandir(f"/proc/{pid}/task") as threads:
             return [int(child) for thread in threads for child in _read(f"{thread.path}/children").split()]
