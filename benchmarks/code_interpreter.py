@@ -29,7 +29,8 @@ from assistd.sandbox.engines import engine_of
 from assistd.sandbox.interpreter import Interpreter, ensure
 from assistd.sandbox.interpreter_elf import read
 from assistd.sandbox.limits import Limits
-from assistd.sandbox.session import Logs, Session
+from assistd.sandbox.outputs import Logs
+from assistd.sandbox.session import Session
 
 FOLDER = Path(os.environ.get("ASSISTD_INTERPRETER_DIR") or Path(__file__).parent.parent / ".interpreter")
 MEGABYTE = 1 << 20

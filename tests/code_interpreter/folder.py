@@ -18,15 +18,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from assistd.sandbox.session import (
-    Logs,
-    Output,
-    Picture,
-    SandboxFile,
-    SandboxFull,
-    SandboxRefused,
-    SessionLost,
-)
+from assistd.sandbox.faults import SandboxFull, SandboxRefused, SessionLost
+from assistd.sandbox.outputs import Logs, Output, Picture
+from assistd.sandbox.session import SandboxFile
 
 PNG = b"\x89PNG\r\n\x1a\n a picture"
 

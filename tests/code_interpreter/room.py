@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from assistd import ids
-from assistd.code_interpreter.workspace import Image, Logs, Workspace, Workspaces, paths
+from assistd.code_interpreter.store import paths
+from assistd.code_interpreter.workspace import Image, Workspace, Workspaces
 from assistd.db.pool import Database
 from assistd.files import intake, store, sweeper
 from assistd.files.blobs import Blobs
 from assistd.sandbox.limits import Limits
+from assistd.sandbox.outputs import Logs
 
 PROJECT, OTHER = "proj_default", "proj_other"
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from assistd.code_interpreter.workspace import STATE_GONE, Publisher, Workspaces
+from assistd.code_interpreter.publishing import Publisher
+from assistd.code_interpreter.workspace import STATE_GONE, Workspaces
 from tests.code_interpreter.folder import PNG, FolderSandboxes
 from tests.code_interpreter.room import PROJECT, Room, ran
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from assistd.code_interpreter.workspace import Publisher
+from assistd.code_interpreter.publishing import Publisher
 from assistd.errors import APIError
 from tests.code_interpreter.folder import FolderSandboxes
 from tests.code_interpreter.room import OTHER, PROJECT, Room, ran

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from assistd.code_interpreter.workspace import STATE_GONE, Image, Publisher
+from assistd.code_interpreter.publishing import Publisher
+from assistd.code_interpreter.workspace import STATE_GONE, Image
 from assistd.sandbox.bubblewrap import Bubblewrap
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from assistd.code_interpreter import keeping
-from assistd.code_interpreter.workspace import STATE_GONE, Logs, Publisher, inputs
+from assistd.code_interpreter.publishing import Publisher
+from assistd.code_interpreter.store import inputs
+from assistd.code_interpreter.workspace import STATE_GONE
 from assistd.errors import APIError
 from assistd.files.blobs import BlobsUnavailable
+from assistd.sandbox.faults import SandboxRefused
 from assistd.sandbox.limits import Limits
-from assistd.sandbox.session import SandboxRefused
+from assistd.sandbox.outputs import Logs
 from tests.code_interpreter.folder import PNG, FolderSandboxes
 from tests.code_interpreter.room import OTHER, PROJECT, Room, images, ran, said
 

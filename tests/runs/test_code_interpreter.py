@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from assistd.code_interpreter.workspace import Image, Logs, SandboxUnavailable
+from assistd.code_interpreter.workspace import Image
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.llm.protocol import CallArguments, CallStart
@@ -19,6 +19,8 @@ from assistd.runs import store
 from assistd.runs.calls import OpenCode, ToolSet
 from assistd.runs.code_interpreter import CodeInterpreter, enabled
 from assistd.runs.wire import ImageFile, ImageOutput, LogsOutput, Run
+from assistd.sandbox.faults import SandboxUnavailable
+from assistd.sandbox.outputs import Logs
 from tests.runs.conftest import PROJECT, Rows
 
 FOREVER = "while True: pass"

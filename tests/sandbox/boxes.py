@@ -16,7 +16,8 @@ from assistd.sandbox.engine import Engine
 from assistd.sandbox.gvisor import Gvisor
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
-from assistd.sandbox.session import Logs, Session
+from assistd.sandbox.outputs import Logs
+from assistd.sandbox.session import Session
 from assistd.sandbox.watch import Watch
 
 PATIENCE = 120.0  # seconds until what never comes is a failure

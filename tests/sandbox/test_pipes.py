@@ -15,7 +15,8 @@ import pytest
 
 from assistd.sandbox.faults import SandboxRefused, SessionLost
 from assistd.sandbox.limits import MB, Limits
-from assistd.sandbox.session import Logs, Picture, Session
+from assistd.sandbox.outputs import Logs, Picture
+from assistd.sandbox.session import Session
 from assistd.sandbox.usage import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")

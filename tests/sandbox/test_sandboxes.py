@@ -16,8 +16,8 @@ from assistd.sandbox.bubblewrap import Bubblewrap
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import Limits
+from assistd.sandbox.outputs import Logs
 from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
-from assistd.sandbox.session import Logs
 
 PATIENCE = 60.0  # seconds until what never comes is a failure
 COLD = PoolLimits(sessions=2, sessions_per_project=2, warm=0)

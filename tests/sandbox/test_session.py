@@ -11,7 +11,8 @@ import pytest
 from assistd.sandbox.faults import SandboxRefused, SessionLost
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB
-from assistd.sandbox.session import Picture, Session
+from assistd.sandbox.outputs import Picture
+from assistd.sandbox.session import Session
 from tests.sandbox.boxes import ENGINES, SMALL, box, printed
 
 

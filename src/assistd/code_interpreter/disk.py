@@ -14,8 +14,9 @@ from assistd.code_interpreter.layout import shown_name
 from assistd.code_interpreter.store import KeptFile
 from assistd.files.blobs import BlobMissing, Blobs, BlobsUnavailable
 from assistd.files.wire import StoredFile
+from assistd.sandbox.faults import SandboxFull, SandboxRefused
 from assistd.sandbox.limits import MB, Limits
-from assistd.sandbox.session import SandboxFile, SandboxFull, SandboxRefused, Session
+from assistd.sandbox.session import SandboxFile, Session
 
 log = structlog.get_logger("assistd.code_interpreter")
 

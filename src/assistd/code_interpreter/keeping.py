@@ -14,7 +14,8 @@ from assistd.code_interpreter.store import KeptFile, NewContent
 from assistd.db.pool import Database
 from assistd.files import intake
 from assistd.files.blobs import Blobs, BlobsUnavailable
-from assistd.sandbox.session import SandboxFile, SandboxRefused
+from assistd.sandbox.faults import SandboxRefused
+from assistd.sandbox.session import SandboxFile
 
 # Of a thread.
 MOST_FILES = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from assistd.code_interpreter import store
 from assistd.db.pool import Database
 from assistd.sandbox.limits import Limits
-from assistd.sandbox.session import is_plain
+from assistd.sandbox.paths import is_plain
 
 
 class Publisher:

@@ -16,18 +16,17 @@ import structlog
 from assistd import ids
 from assistd.code_interpreter import keeping, layout, store
 from assistd.code_interpreter.disk import Disk, Wanted
-from assistd.code_interpreter.publishing import Publisher
-from assistd.code_interpreter.store import Superseded, inputs, paths
+from assistd.code_interpreter.store import Superseded
 from assistd.db.pool import Database
 from assistd.files import intake
 from assistd.files import store as files
 from assistd.files.blobs import Blobs, BlobsUnavailable
 from assistd.files.wire import OUTPUT_PURPOSE
+from assistd.sandbox.faults import SandboxUnavailable, SessionLost
 from assistd.sandbox.limits import Limits
+from assistd.sandbox.outputs import Logs, Picture
 from assistd.sandbox.sandboxes import Sandboxes
-from assistd.sandbox.session import Logs, Picture, SandboxUnavailable, Session, SessionLost
-
-__all__ = ["Image", "Logs", "Publisher", "SandboxUnavailable", "Workspace", "Workspaces", "inputs", "paths"]
+from assistd.sandbox.session import Session
 
 log = structlog.get_logger("assistd.code_interpreter")
 

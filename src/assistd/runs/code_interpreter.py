@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from assistd.code_interpreter import layout, workspace
-from assistd.code_interpreter.workspace import Image, Publisher, SandboxUnavailable, Workspace, Workspaces
+from assistd.code_interpreter import layout, store
+from assistd.code_interpreter.publishing import Publisher
+from assistd.code_interpreter.workspace import Image, Workspace, Workspaces
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.files import store as files
@@ -19,6 +20,7 @@ from assistd.files.wire import StoredFile
 from assistd.runs.calls import OpenCode
 from assistd.runs.code_input import runnable
 from assistd.runs.wire import Exchange, Run
+from assistd.sandbox.faults import SandboxUnavailable
 
 # Tells of outputs that a call has given, which are `CodeOutputs`' deltas.
 Tell = Callable[[OpenCode, Sequence[Any]], None]
@@ -66,13 +68,13 @@ class CodeInterpreter:
     async def given(self, run: Run, project_id: str) -> list[StoredFile]:
         """Return the files that a run's code is given, those that are there."""
         async with self._db.acquire() as conn:
-            ids = await workspace.inputs(conn, run.tool_resources, run.thread_id, run.assistant_id)
+            ids = await store.inputs(conn, run.tool_resources, run.thread_id, run.assistant_id)
             return await files.find(conn, project_id, ids) if ids else []
 
     async def paths(self, thread_id: str) -> list[str]:
         """Return the paths below /mnt/data that an answer may name."""
         async with self._db.acquire() as conn:
-            return await workspace.paths(conn, thread_id)
+            return await store.paths(conn, thread_id)
 
     async def publish(self, thread_id: str, project_id: str, path: str) -> str | None:
         """Return the file that clients get under a path below /mnt/data; None where nothing is there."""
@@ -84,7 +86,7 @@ class CodeInterpreter:
         What it gives goes into the calls and is told as it comes. Where this is cancelled, the code is stopped.
         """
         async with self._db.acquire() as conn:
-            ids = await workspace.inputs(conn, run.tool_resources, run.thread_id, run.assistant_id)
+            ids = await store.inputs(conn, run.tool_resources, run.thread_id, run.assistant_id)
         notes: list[str] = []
         try:
             async with self._workspaces.open(run.thread_id, project_id, ids) as opened:

@@ -16,27 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from assistd.sandbox import resting
-from assistd.sandbox.faults import SandboxFull as SandboxFull
-from assistd.sandbox.faults import SandboxRefused as SandboxRefused
-from assistd.sandbox.faults import SandboxUnavailable as SandboxUnavailable
-from assistd.sandbox.faults import SessionLost as SessionLost
+from assistd.sandbox.faults import SandboxFull, SandboxRefused, SessionLost
 from assistd.sandbox.limits import Limits
-from assistd.sandbox.outputs import Call, Logs, Output, Picture
+from assistd.sandbox.outputs import Call, Output
 from assistd.sandbox.paths import checked, is_plain, readable
 from assistd.sandbox.pipes import Body, Pipes
-
-__all__ = (
-    "Logs",
-    "Output",
-    "Picture",
-    "SandboxFile",
-    "SandboxFull",
-    "SandboxRefused",
-    "SandboxUnavailable",
-    "Session",
-    "SessionLost",
-    "is_plain",
-)
 
 # What is asked of an idle shell is done at once, but by a hostile one.
 _DEED_SECONDS: Final = 60.0
