@@ -355,7 +355,7 @@ test("code interpreter: code, outputs, a picture and a file, as they stream and 
   assert.deepEqual(accumulated.map((step) => step.step_details), steps.map((step) => step.step_details));
   const [{ input, outputs }] = steps[0].step_details.tool_calls.map((call) => call.code_interpreter);
   assert.equal(input, plot);
-  assert.deepEqual(outputs.map((output) => output.logs ?? output.type), ["before\n", "image", "42\n"]);
+  assert.deepEqual(outputs.map((output) => output.logs ?? output.type), ["before\n", "image", "42"]);
   assert.equal(done[0].code_interpreter.outputs.length, 3);
   assert.deepEqual(pictures, [outputs[1].image.file_id]);
   const [message] = await stream.finalMessages();

@@ -59,6 +59,20 @@ async def test_a_change_waits_for_what_is_being_written(rows, event_log: EventLo
     assert (whole.first, whole.last) == (3, 3)
 
 
+async def test_what_a_lost_lease_did_not_get_written_was_never_told(rows, event_log: EventLog) -> None:
+    run_id = await rows.run(lease=1)
+    event_log.append(batch(run_id, 1, 2))
+    await event_log.flush()
+    event_log.append(batch(run_id, 3, 4))
+    await rows.conn.execute("UPDATE runs SET lease = 2 WHERE id = $1", run_id)  # this process takes over from itself
+    writing = asyncio.create_task(event_log.flush())
+    await asyncio.sleep(0)
+    told = await event_log.told(run_id)
+    await writing
+    assert told == batch(run_id, 1, 2).frames
+    assert numbers(await event_log.read(run_id, Position())) == [1, 2]
+
+
 async def test_events_of_a_lost_lease_are_dropped(rows, event_log: EventLog) -> None:
     run_id = await rows.run(lease=2)
     event_log.append(batch(run_id, 1, 2, lease=1))

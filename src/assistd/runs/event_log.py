@@ -63,9 +63,7 @@ class EventLog:
 
     async def take(self, run_id: str, batch: Batch | None) -> Batch | None:
         """Return a run's unwritten events with `batch` behind them, for the caller to write with its change."""
-        while run_id in self._writing:
-            self._written.clear()
-            await self._written.wait()
+        await self._settle(run_id)
         gathered = self._pending.pop(run_id, None)
         if gathered is None or (batch is not None and gathered.lease != batch.lease):
             return batch
@@ -105,16 +103,18 @@ class EventLog:
         What is unwritten is looked at first: so nothing can be written past both looks.
         """
         unwritten = [b for b in self._unwritten(run_id) if b.end > after]
-        async with self._db.acquire() as conn:
-            rows = await conn.fetch(SQL["read"], run_id, after.lease, after.number, READ_ROWS)
-        logged = [Batch(run_id, r["lease"], r["first_number"], r["last_number"], r["frames"].encode()) for r in rows]
+        logged = await self._read(run_id, after)
         return logged if len(logged) == READ_ROWS else logged + unwritten
 
     async def told(self, run_id: str) -> bytes:
-        """Read all frames of a run."""
+        """Read all frames of a run that are written.
+
+        Whoever asks holds the run by a newer lease: what is not written under the older one never will be.
+        """
+        await self._settle(run_id)
         frames: list[bytes] = []
         position = Position()
-        while batches := await self.read(run_id, position):
+        while batches := await self._read(run_id, position):
             for batch in batches:
                 frames.append(batch.after(position))
                 position = max(position, batch.end)
@@ -125,6 +125,17 @@ class EventLog:
         async with self._db.acquire() as conn:
             found: str | None = await conn.fetchval(SQL["state"], run_id)
         return found
+
+    async def _settle(self, run_id: str) -> None:
+        """Wait until nothing of a run is on its way to the log."""
+        while run_id in self._writing:
+            self._written.clear()
+            await self._written.wait()
+
+    async def _read(self, run_id: str, after: Position) -> list[Batch]:
+        async with self._db.acquire() as conn:
+            rows = await conn.fetch(SQL["read"], run_id, after.lease, after.number, READ_ROWS)
+        return [Batch(run_id, r["lease"], r["first_number"], r["last_number"], r["frames"].encode()) for r in rows]
 
     def _unwritten(self, run_id: str) -> Iterable[Batch]:
         if (writing := self._writing.get(run_id)) is not None:
