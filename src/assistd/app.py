@@ -287,7 +287,8 @@ async def _make_ready(engine: Engine, provision: Provision) -> None:
     """Build what code runs in, where there can be sandboxes; else say why there are none."""
     try:
         await engine.probe()
-        await provision()
+        found = await provision()
+        log.info("the code interpreter is ready", folder=str(found.root))
     except SandboxUnavailable as fault:
         log.warning("the code interpreter is unavailable", reason=fault.reason, remedy=fault.remedy)
 
@@ -301,7 +302,9 @@ def code_limits(settings: Settings) -> Limits:
 
 def interpreter_folder(settings: Settings) -> Path:
     """The folder of what the code interpreter's code runs in."""
-    return Path(settings.interpreter_dir) if settings.interpreter_dir else settings.data_dir / "interpreter"
+    if settings.interpreter_dir:
+        return Path(settings.interpreter_dir).expanduser()
+    return settings.data_dir / "interpreter"
 
 
 def blob_store(settings: Settings) -> Blobs:

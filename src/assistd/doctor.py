@@ -20,7 +20,6 @@ from assistd.llm.routing import Route, Routing, load_routes, single_route
 from assistd.sandbox import interpreter
 from assistd.sandbox.engines import engine_of
 from assistd.sandbox.faults import SandboxUnavailable
-from assistd.sandbox.limits import Limits
 from assistd.sandbox.provision import Provision
 from assistd.server import PortTaken, reserve
 from assistd.settings import Settings
@@ -156,7 +155,7 @@ async def _code_interpreter(settings: Settings) -> str:
         return "off"
     folder = app.interpreter_folder(settings)
     try:
-        await engine_of(settings.sandbox, Provision(folder, console_progress()), Limits()).probe()
+        await engine_of(settings.sandbox, Provision(folder, console_progress()), app.code_limits(settings)).probe()
     except SandboxUnavailable as fault:
         raise Amiss(f"{fault} Without a sandbox, set ASSISTD_SANDBOX to off.") from fault
     if found := interpreter.find(folder):

@@ -64,7 +64,7 @@ class Settings:
     port: int = _setting(8000, "Port to listen on; 0 takes a free one.")
     data_dir: Path = _setting(
         _DATA_DIR,
-        "Folder for the embedded PostgreSQL, uploaded files and fetched models.",
+        "Folder for the embedded PostgreSQL, uploaded files, fetched models and the code interpreter.",
         shown="the user's data folder: `~/.local/share/assistd` on Linux",
     )
     database_url: str = _setting("", "PostgreSQL 15+ with pgvector. Empty: an own one under DATA_DIR.")

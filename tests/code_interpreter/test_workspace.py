@@ -98,7 +98,7 @@ async def test_a_file_that_does_not_fit(room: Room, processes: Processes) -> Non
     big, small = await room.file("x" * 2000, "big.csv"), await room.file("x", "small.csv")
     notes, listed = await ran(node, thread, LIST, [big, small])
     assert notes == [
-        f"{big} (big.csv) is too large for what is free of the code interpreter's disk (2,000 bytes) and is not there."
+        f"{big} (big.csv) has 2,000 bytes, which is more than the code interpreter's disk has left, and is not there."
     ]
     assert listed == str(sorted(["small.csv", small])) + "\n"
     assert (await ran(node, thread, "", [big, small]))[0] == []
@@ -495,8 +495,8 @@ async def test_a_disk_that_has_become_smaller(room: Room, processes: Processes) 
     notes, _ = await ran(room.node(processes(1000)), thread, "")
     assert notes == [
         STATE_GONE,
-        "/mnt/data/a, which an earlier session saved, is too large for what is free of the code interpreter's disk "
-        "(2,000 bytes) and is not there.",
+        "/mnt/data/a, which an earlier session saved, has 2,000 bytes, which is more than the code interpreter's disk "
+        "has left, and is not there.",
     ]
     assert set(await room.kept(thread)) == {"a"}
 

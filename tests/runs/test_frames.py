@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
-from assistd.runs.frames import DONE, Batch, Position, Scribe, error_frame, told_content
+from assistd.runs.frames import DONE, PING, Batch, Position, Scribe, error_frame, told_content
 
 
 def scribe(lease: int = 3, number: int = 10) -> Scribe:
@@ -231,3 +232,17 @@ def test_an_error_is_wrapped_and_a_stream_ends_with_done() -> None:
     }
     assert error_frame("Too bad.").startswith(b"event: error\n")
     assert DONE == b"event: done\ndata: [DONE]\n\n"
+
+
+def test_a_sign_of_life_is_no_event_to_the_sdk() -> None:
+    writer = scribe()
+    writer.event("thread.run.queued", {"n": 1})
+    first = writer.take()
+    writer.event("thread.run.in_progress", {"n": 2})
+    second = writer.take()
+    assert first is not None
+    assert second is not None
+    sent = [first.frames, PING, PING, second.frames, PING, DONE]
+    for chunks in (sent, [b"".join(sent)], [bytes([byte]) for byte in b"".join(sent)]):
+        heard = [(event.event, event.data) for event in SSEDecoder().iter_bytes(iter(chunks))]
+        assert heard == [("thread.run.queued", '{"n":1}'), ("thread.run.in_progress", '{"n":2}'), ("done", "[DONE]")]

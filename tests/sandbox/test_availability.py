@@ -77,7 +77,7 @@ async def test_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
         ("bwrap: setting up uid map: Permission denied", "does not let bubblewrap make namespaces", "apparmor"),
         ("bwrap: No permissions to create a new namespace, likely", "does not let", "unprivileged_userns_clone"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "does not let", "systempaths=unconfined"),
-        ("bwrap: something else", "did not start: bwrap: something else", ""),
+        ("bwrap: something else", "did not start.", "bwrap: something else"),
     ],
 )
 async def test_what_bubblewrap_says_is_explained(said: str, reason: str, remedy: str) -> None:

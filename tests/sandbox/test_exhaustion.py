@@ -207,6 +207,9 @@ async def test_of_many_files_not_all_are_listed(engine: str, interpreter: Interp
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_processor_time_is_bounded(engine: str, interpreter: Interpreter) -> None:
+    async with box(engine, interpreter, replace(SMALL, cpu_seconds=2)) as session:
+        with pytest.raises(SessionLost, match="used up its processor time"):
+            await printed(session, "while True: pass")
     async with box(engine, interpreter, replace(SMALL, cpu_seconds=3)) as session:
         with pytest.raises(SessionLost):
             await printed(session, "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass")

@@ -260,7 +260,7 @@ async def test_where_nothing_can_be_written(tmp_path: Path, report: FetchProgres
 
 async def test_on_another_system(tmp_path: Path, report: FetchProgress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert await refused(tmp_path, report) == "The code interpreter needs Linux."
+    assert await refused(tmp_path, report) == "it needs Linux."
 
 
 def build_by_hand(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -153,7 +153,7 @@ async def test_whatever_a_sandbox_says_does_no_harm(lie: str, monkeypatch: pytes
 async def test_a_sandbox_that_does_not_begin_says_why() -> None:
     for code, said in {
         "import sys; sys.exit('bwrap: no')": "bwrap: no",
-        "": "The session has ended: its process is gone.",
+        "": "The session has ended: its process has ended with status 0.",
         "import sys, time; print('hello', flush=True); time.sleep(1000)": "does not speak as it should",
         "import time; time.sleep(1000)": "It did not begin within 1 seconds.",
         "import sys; sys.stderr.write('x' * 10_000_000)  # 1000": "xxx",

@@ -249,8 +249,8 @@ async def test_sessions_do_not_see_each_other(engine: str, interpreter: Interpre
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_the_limits_of_a_process_are_those_of_the_file(engine: str, interpreter: Interpreter) -> None:
     of_no_use = {"RLIMIT_MSGQUEUE", "RLIMIT_SIGPENDING"} if engine == "gvisor" else set()
-    wanted = {name: most for name, most in SMALL.rlimits().items() if name not in of_no_use}
+    wanted = {name: limit for name, limit in SMALL.rlimits().items() if name not in of_no_use}
     code = f"import resource\nfor name in {list(wanted)}: print(name, *resource.getrlimit(getattr(resource, name)))"
     async with box(engine, interpreter) as session:
         found = [line.split() for line in (await printed(session, code)).splitlines()]
-    assert {name: (int(soft), int(hard)) for name, soft, hard in found} == {n: (m, m) for n, m in wanted.items()}
+    assert {name: (int(soft), int(hard)) for name, soft, hard in found} == wanted

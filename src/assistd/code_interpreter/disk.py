@@ -126,7 +126,7 @@ class Disk:
                 self._seen[path] = await self.session.put(path, chunks, size)
             self._settled = time.monotonic() + _TICK
         except SandboxFull:
-            return f"is too large for what is free of the code interpreter's disk ({in_words(size)}) and is not there."
+            return f"has {in_words(size)}, which is more than the code interpreter's disk has left, and is not there."
         except SandboxRefused as fault:
             return f"could not be put there ({fault})."
         except (BlobMissing, BlobsUnavailable) as fault:

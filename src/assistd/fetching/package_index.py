@@ -9,7 +9,11 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+# What pip says of an index that does not answer; it goes on as if the index had nothing.
+_UNREACHED = "after connection broken by"
 
 
 class PipMissing(Exception):
@@ -31,17 +35,19 @@ def download_command(folder: Path, *what: str) -> tuple[list[str], Mapping[str, 
 def arrived(folder: Path) -> int:
     """How many bytes of wheels there are: pip writes one to its scratch folder and then moves or copies it."""
     sizes: dict[str, int] = {}
-    for path in folder.rglob("*.whl"):
-        try:
-            sizes[path.name] = max(sizes.get(path.name, 0), path.stat().st_size)
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):  # which leaves out what goes while it looks; rglob raises
+        for name in names:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):
+                    sizes[name] = max(sizes.get(name, 0), Path(place, name).stat().st_size)
     return sum(sizes.values())
 
 
 def last_words(log: Path) -> str:
     """What pip said last about why it failed."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    if any(_UNREACHED in line for line in lines):
+        return "it could not be reached"
     errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:] or ["pip failed without a word"]
     return errors[-1].removeprefix("ERROR:").strip().rstrip(".")
 

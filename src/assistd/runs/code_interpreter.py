@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
+import structlog
 
 from assistd.code_interpreter import layout, store
 from assistd.code_interpreter.publishing import Publisher
@@ -21,6 +22,8 @@ from assistd.runs.calls import OpenCode
 from assistd.runs.code_input import runnable
 from assistd.runs.wire import Exchange, Run
 from assistd.sandbox.faults import SandboxUnavailable
+
+log = structlog.get_logger("assistd.runs")
 
 # Tells of outputs that a call has given, which are `CodeOutputs`' deltas.
 Tell = Callable[[OpenCode, Sequence[Any]], None]
@@ -95,6 +98,7 @@ class CodeInterpreter:
                     await _run(opened, call, tell)
         except (SandboxUnavailable, APIError) as fault:
             reason = fault.reason if isinstance(fault, SandboxUnavailable) else fault.message
+            log.warning("code was not run", thread_id=run.thread_id, why=str(fault))
             for call in calls:
                 tell(call, call.outputs.logs(f"{_UNAVAILABLE}{reason}"))
         # The first call hears of what has changed since the last run.

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 DONE = b"event: done\ndata: [DONE]\n\n"
-PING = b": still here\n\n"
+# A line and no blank one behind it: where events have ids, a blank line makes an event of its own in Python's SDK.
+PING = b": still here\n"
 
 # The events after which a stream ends; after `requires_action` a new one may follow.
 _ENDS = frozenset(

@@ -111,7 +111,7 @@ def explained(said: str) -> SandboxUnavailable:
         return SandboxUnavailable(f"{words}.", _BE_SOMEBODY)
     if any(sign in said for sign in _FORBIDDEN):
         return SandboxUnavailable(f"This machine does not let bubblewrap make namespaces ({words}).", _ALLOW)
-    return SandboxUnavailable(f"The sandbox did not start: {words}")
+    return SandboxUnavailable("The sandbox did not start.", f"bubblewrap says: {words}")
 
 
 @contextmanager

@@ -17,6 +17,9 @@ _PATIENCE: Final = 5.0
 _ALONE: Final = 0.2
 _LOOK: Final = 0.05
 
+# A process that has closed its pipes has ended, or ends in a moment.
+_LOOKS, _SHORT = 50, 0.01
+
 
 async def kill(process: Process) -> None:
     """Kill a process and all below it; wait until they are gone.
@@ -39,3 +42,42 @@ async def kill(process: Process) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK):
                 await process.wait()
+
+
+async def reason(process: Process) -> str:
+    """Return why a process has ended whose pipes are closed, as the end of a sentence, and leave it to be collected.
+
+    Sandboxes end as the program in them did: with its status, or with 128 and the number of the signal that killed it.
+    """
+    status = await _status(process)
+    if status is None:
+        return "its shell has closed its pipes"
+    match status - 128:
+        case signal.SIGXCPU:
+            return "its process had used up its processor time"
+        case signal.SIGKILL:
+            return "its process was killed, perhaps because the machine had no more memory"
+        case signal.SIGSEGV | signal.SIGBUS | signal.SIGILL | signal.SIGFPE | signal.SIGABRT as number:
+            return f"its process has crashed ({signal.Signals(number).name})"
+    return f"its process has ended with status {status}"
+
+
+async def _status(process: Process) -> int | None:
+    for _ in range(_LOOKS):
+        if process.returncode is not None:
+            return process.returncode
+        if (seen := _seen(process.pid)) is not None:
+            return seen
+        await asyncio.sleep(_SHORT)
+    return None
+
+
+def _seen(pid: int) -> int | None:
+    """Look at how a process has ended, without collecting it."""
+    try:
+        seen = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # it was collected just now
+        return None
+    if seen is None:
+        return None
+    return seen.si_status if seen.si_code == os.CLD_EXITED else 128 + seen.si_status

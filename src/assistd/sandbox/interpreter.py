@@ -49,7 +49,11 @@ ENVIRONMENT: Final = {
 
 
 class InterpreterError(Exception):
-    """The interpreter cannot be built; the message says why, and what would help."""
+    """The interpreter cannot be built; `why` is the end of a sentence."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why.rstrip(".")
+        super().__init__(f"The code interpreter could not be built: {self.why}.")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ async def ensure(folder: Path, report: FetchProgress) -> Interpreter:
     if found := find(folder):
         return found
     if sys.platform != "linux":
-        raise InterpreterError("The code interpreter needs Linux.")
+        raise InterpreterError("it needs Linux")
     try:
         with ExitStack() as stack:
             await _lock(folder, stack, report)
@@ -92,13 +96,13 @@ async def ensure(folder: Path, report: FetchProgress) -> Interpreter:
             await asyncio.to_thread(_clear, folder)
             return await _build(folder, report)
     except OSError as fault:
-        raise InterpreterError(_sentence(f"{fault.filename or folder}: {fault.strerror}")) from fault
+        raise InterpreterError(f"{fault.filename or folder}: {fault.strerror}") from fault
 
 
 async def _build(folder: Path, report: FetchProgress) -> Interpreter:
     free = shutil.disk_usage(folder).free
     if free < _ROOM:
-        raise InterpreterError(_sentence(f"{folder} has {free / 1e9:.1f} GB left, and {_ROOM / 1e9:.1f} GB are needed"))
+        raise InterpreterError(f"{folder} has {free / 1e9:.1f} GB left, and {_ROOM / 1e9:.1f} GB are needed")
     scratch = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
     try:
         lock = scratch / "packages.txt"
@@ -139,7 +143,7 @@ async def _run_build(scratch: Path, lock: Path, report: FetchProgress) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if not whole:
-        raise InterpreterError(_sentence(fault or _last_line(log, process.returncode or 0)))
+        raise InterpreterError(fault or _last_line(log, process.returncode or 0))
 
 
 def _last_line(log: Path, status: int) -> str:
@@ -169,10 +173,6 @@ class _Shown:
             self._at = self._stack.enter_context(self._report.work(said["work"]))
         if "done" in said and self._at is not None:
             self._at(said["done"], said.get("total"))
-
-
-def _sentence(why: str) -> str:
-    return f"The code interpreter could not be built: {why.rstrip('.')}."
 
 
 # --- names and locks

@@ -67,13 +67,13 @@ def _take_text(text: int) -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _take_limits(rlimits: dict[str, int]) -> None:
-    for name, most in rlimits.items():
+def _take_limits(rlimits: dict[str, list[int]]) -> None:
+    for name, wanted in rlimits.items():
         which = getattr(resource, name)
-        _, hard = resource.getrlimit(which)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        _, most = resource.getrlimit(which)
+        soft, hard = wanted if most == resource.RLIM_INFINITY else (min(one, most) for one in wanted)
         with suppress(ValueError):  # gVisor's kernel has no such limit, and nothing that it would be one of
-            resource.setrlimit(which, (least, least))
+            resource.setrlimit(which, (soft, hard))
     os.nice(10)
     with suppress(OSError):  # the first to go where the machine runs out of memory
         Path("/proc/self/oom_score_adj").write_text("1000")

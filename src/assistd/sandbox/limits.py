@@ -28,8 +28,8 @@ class Limits:
     # A thread counts as a process.
     processes: int = 128
     open_files: int = 512
-    # Of each process, over its life.
-    cpu_seconds: int = 600
+    # Of each process, over its life; the time of a call is bounded by the clock.
+    cpu_seconds: int = 3600
 
     # Files in /mnt/data; /tmp and /dev/shm have their own, smaller disks. All of them are kept in memory.
     disk: int = 512 * MB
@@ -54,17 +54,22 @@ class Limits:
     listed: int = 10_000
     path: int = 512
 
-    def rlimits(self) -> dict[str, int]:
-        """The limits that a process sets for itself and its children, by their names in Python's `resource`."""
-        return {
+    def rlimits(self) -> dict[str, tuple[int, int]]:
+        """The limits that a process sets for itself and its children, by their names in Python's `resource`.
+
+        Each twice, as the kernel has them: what stops a process, and what it could raise that to.
+        """
+        limits = {
             # Libraries reserve much more than they use, threads foremost; what is used is watched.
             "RLIMIT_AS": self.memory + 4096 * MB,
             "RLIMIT_NPROC": self.processes,
             "RLIMIT_NOFILE": self.open_files,
-            "RLIMIT_CPU": self.cpu_seconds,
             "RLIMIT_FSIZE": self.disk,
             "RLIMIT_CORE": 0,
             "RLIMIT_MEMLOCK": 0,
             "RLIMIT_MSGQUEUE": 0,
             "RLIMIT_SIGPENDING": 1024,
         }
+        # A process is told that it has used up its time before it is killed for that, so that it shows why it ended.
+        cpu = {"RLIMIT_CPU": (self.cpu_seconds, self.cpu_seconds + int(self.grace_seconds))}
+        return {name: (most, most) for name, most in limits.items()} | cpu

@@ -202,7 +202,8 @@ class Pipes:
                 raise ValueError(f"a frame of {frame.size} bytes")
             frame.data = await self._frames.readexactly(frame.size)
         except (asyncio.IncompleteReadError, ConnectionError) as cut:
-            raise self._lost("The session has ended: its process is gone.") from cut
+            why = self.why or f"The session has ended: {await ending.reason(self._process)}."
+            raise self._lost(why) from cut
         except (msgspec.MsgspecError, ValueError, RecursionError, asyncio.LimitOverrunError) as fault:
             raise self._lost("The session was ended: it does not speak as it should.") from fault
         return frame

@@ -72,7 +72,8 @@ class Watch:
         """Say whether a session may be at work."""
         if (pace := self._paces.get(session)) is not None and pace.busy is not busy:
             pace.busy = busy
-            pace.due = _now() + (_BUSY_SECONDS if busy else _IDLE_SECONDS)
+            # Never later than it was due: short uses one after the other must not keep it from being looked at.
+            pace.due = min(pace.due, _now() + (_BUSY_SECONDS if busy else _IDLE_SECONDS))
             self._changed.set()
 
     async def run(self) -> None:
