@@ -25,6 +25,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from assistd.assistants import routes as assistants
+from assistd.code_interpreter import store as code_sessions
 from assistd.code_interpreter.publishing import Publisher
 from assistd.code_interpreter.workspace import Workspaces
 from assistd.db import migrate
@@ -227,6 +228,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         keyring = StoredKeys(db)
         workers = (worker, ingesting)
         await listener.listen(jobs.OFFERS, worker.offered)
+        await listener.listen(code_sessions.CHANNEL, sandboxes.forget)
         await _listen(listener, workers, executor, streams, keyring)
         new_stores = embedders.default
         forget_store = partial(drop_index, db)

@@ -50,10 +50,12 @@ class Room:
         )
         return id
 
-    async def file(self, content: bytes | str, name: str = "x.txt", project: str = PROJECT) -> str:
+    async def file(
+        self, content: bytes | str, name: str = "x.txt", project: str = PROJECT, purpose: str = "vision"
+    ) -> str:
         content = content.encode() if isinstance(content, str) else content
         async with intake.take_in(self.db, self.blobs, chunks(content)) as blob, self.db.transaction() as conn:
-            return (await store.create(conn, project, name, "assistants", blob)).id
+            return (await store.create(conn, project, name, purpose, blob)).id
 
     async def content(self, file_id: str, project: str = PROJECT) -> bytes:
         async with self.db.acquire() as conn:

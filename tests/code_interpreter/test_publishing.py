@@ -64,6 +64,21 @@ async def test_inputs_are_their_own_files(room: Room, processes: Processes) -> N
     assert await room.paths(thread) == set()
 
 
+async def test_inputs_that_clients_cannot_have_are_not_given_out(room: Room, processes: Processes) -> None:
+    thread, publisher = await room.thread(), Publisher(room.db)
+    file = await room.file("1", "data.csv", purpose="assistants")
+    node = room.node(processes())
+    await ran(node, thread, "", [file])
+    assert await room.paths(thread) == set()
+    assert await publisher.publish(thread, PROJECT, "data.csv") is None
+    # What the code makes of one is the code's.
+    await ran(node, thread, "open('data.csv', 'w').write('changed')", [file])
+    assert await room.paths(thread) == {file, "data.csv"}
+    given = await publisher.publish(thread, PROJECT, "data.csv")
+    assert given not in (None, file)
+    assert await room.content(given or "") == b"changed"
+
+
 @pytest.mark.parametrize("path", ["b", "", "a/", "../a", "/mnt/data/a", "a\x00", "\ud800", "x" * 600, "file-x"])
 async def test_what_is_not_there(room: Room, processes: Processes, path: str) -> None:
     thread = await room.thread()

@@ -39,14 +39,16 @@ ON CONFLICT (thread_id, path) DO UPDATE
 SET bytes = EXCLUDED.bytes, digest = EXCLUDED.digest, blobs = EXCLUDED.blobs, file_id = NULL
 
 -- name: paths
--- What an answer may name: files that are kept, and the files that were given, under all their names.
+-- What an answer may name: files that are kept, and those that were given, under all their names, if clients can have
+-- them or the code has changed them.
 SELECT path FROM code_files WHERE thread_id = $1
 UNION
 SELECT input.key
 FROM code_sessions s
 CROSS JOIN jsonb_each_text(s.inputs) AS input
 JOIN files f ON f.id = input.value AND (f.expires_at IS NULL OR f.expires_at > unix_now())
-WHERE s.thread_id = $1
+LEFT JOIN code_files c ON c.thread_id = s.thread_id AND c.path = input.value
+WHERE s.thread_id = $1 AND (c.path IS NOT NULL OR f.purpose <> ALL ($2::text[]))
 
 -- name: input
 SELECT inputs ->> $2 FROM code_sessions WHERE thread_id = $1

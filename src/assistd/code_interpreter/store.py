@@ -13,10 +13,13 @@ from assistd.errors import APIError
 from assistd.files import intake
 from assistd.files import store as files
 from assistd.files.intake import LooseBlob
-from assistd.files.wire import OUTPUT_PURPOSE
+from assistd.files.wire import NOT_DOWNLOADABLE, OUTPUT_PURPOSE
 from assistd.web.wire import to_json
 
 SQL = sql.load(__package__)
+
+# What is said here is the id of a thread that is gone, and with it whose its session is.
+CHANNEL = "assistd_code_sessions"
 
 
 class KeptFile(msgspec.Struct, frozen=True):
@@ -115,8 +118,11 @@ async def change(conn: Any, thread_id: str, gone: Sequence[str], new: Sequence[N
 
 
 async def paths(conn: Any, thread_id: str) -> list[str]:
-    """What an answer may name as `sandbox:/mnt/data/<path>`: files the code wrote, and inputs by id and by name."""
-    return [row["path"] for row in await conn.fetch(SQL["paths"], thread_id)]
+    """What an answer may name as `sandbox:/mnt/data/<path>`: files the code wrote, and inputs by id and by name.
+
+    Of the inputs those that clients can download, or that the code has written to.
+    """
+    return [row["path"] for row in await conn.fetch(SQL["paths"], thread_id, list(NOT_DOWNLOADABLE))]
 
 
 async def publish(conn: Any, project_id: str, thread_id: str, path: str) -> str | None:
@@ -140,7 +146,7 @@ async def publish(conn: Any, project_id: str, thread_id: str, path: str) -> str 
         await conn.execute(SQL["publish"], thread_id, place, file.id)
         return file.id
     found = await files.find(conn, project_id, [input_id] if input_id else [])
-    return found[0].id if found else None
+    return found[0].id if found and found[0].purpose not in NOT_DOWNLOADABLE else None
 
 
 async def inputs(conn: Any, run_resources: msgspec.Raw | None, thread_id: str, assistant_id: str) -> list[str]:

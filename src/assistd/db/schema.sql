@@ -358,6 +358,15 @@ CREATE TABLE code_sessions (
     used_at   bigint NOT NULL DEFAULT unix_now()
 );
 
+CREATE FUNCTION forget_code_session() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('assistd_code_sessions', OLD.thread_id);
+    RETURN NULL;
+END $$;
+
+-- Its process hears that the thread is gone, and ends it.
+CREATE TRIGGER forget_code_session AFTER DELETE ON code_sessions FOR EACH ROW EXECUTE FUNCTION forget_code_session();
+
 -- Files that the code of a thread wrote to /mnt/data, for its later sessions. One that an answer named is a file of
 -- clients too: `file_id` then has its content, and `blobs` is empty.
 CREATE TABLE code_files (

@@ -21,7 +21,7 @@ from assistd.sandbox.limits import HOST_UID, UID, Limits
 from assistd.sandbox.session import Session
 from assistd.sandbox.starting import Shell, spawn
 
-_LOWERED: Final = Path(__file__).with_name("lowered.py")
+_LOWERED: Final = Path(__file__).with_name("lowered.py").read_text("utf-8")
 
 _INSTALL: Final = "Install bubblewrap 0.8 or newer (`apt-get install bubblewrap`, `dnf install bubblewrap`)."
 _ALLOW: Final = (
@@ -61,8 +61,7 @@ class Bubblewrap:
         with _pipe_with(seccomp.program()) as filter_fd:
             command = [program, *walls, "--seccomp", str(filter_fd), "--", *inside]
             if as_root:
-                code = _LOWERED.read_text("utf-8")
-                command = [sys.executable, "-I", "-S", "-c", code, str(HOST_UID), str(root), *command]
+                command = [sys.executable, "-I", "-S", "-c", _LOWERED, str(HOST_UID), str(root), *command]
             try:
                 return await spawn(command, [filter_fd])
             except OSError as fault:

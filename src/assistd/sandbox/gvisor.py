@@ -23,7 +23,7 @@ from assistd.sandbox.session import Session
 from assistd.sandbox.shelf import Shelf
 from assistd.sandbox.starting import Shell, spawn
 
-_TIED: Final = Path(__file__).with_name("tied.py")
+_TIED: Final = Path(__file__).with_name("tied.py").read_text("utf-8")
 
 _INSTALL: Final = "Install gVisor's runsc (`apt-get install runsc`, or see gvisor.dev), or use bubblewrap."
 _SWITCH: Final = "Set ASSISTD_SANDBOX to bubblewrap, or see gvisor.dev for what runsc needs."
@@ -66,9 +66,8 @@ class Gvisor:
         if os.geteuid() != 0:
             options.append("--rootless")
         command = [program, *options, "run", f"--bundle={bundle}", f"assistd-{os.urandom(12).hex()}"]
-        code = _TIED.read_text("utf-8")
         try:
-            return await spawn([sys.executable, "-I", "-S", "-c", code, str(os.getpid()), *command])
+            return await spawn([sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command])
         except OSError as fault:
             raise SandboxUnavailable(f"runsc did not start: {fault.strerror}.", _INSTALL) from fault
 

@@ -192,7 +192,7 @@ class Kernel:
         """Write a file beside its place, then move it there: whoever has the old one open keeps it."""
         path = Path(DATA, command["path"])
         fault: OSError | None = None
-        partial = path.with_name(f".{path.name[:100]}.partial")
+        partial = path.with_name(f".{os.urandom(6).hex()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb", buffering=0) as file:
@@ -211,7 +211,9 @@ class Kernel:
             partial.unlink(missing_ok=True)
             raise
         seen = path.lstat()
-        self.frames.send("did", n=command["n"], bytes=seen.st_size, changed=seen.st_mtime_ns)
+        self.frames.send(
+            "did", n=command["n"], bytes=seen.st_size, changed=seen.st_ctime_ns
+        )  # which code cannot put back
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
@@ -243,7 +245,7 @@ class Kernel:
             except OSError:
                 continue
             if stat.S_ISREG(seen.st_mode):
-                found.append((path, seen.st_size, seen.st_mtime_ns))
+                found.append((path, seen.st_size, seen.st_ctime_ns))
             if len(found) == self._options["listed"]:
                 break
         self.frames.send("files", json.dumps(found, ensure_ascii=False).encode(), n=command["n"])
@@ -313,6 +315,7 @@ def new_shell(frames: Frames, largest_picture: int) -> Any:
                 close_shown(result)
 
     class Shell(InteractiveShell):
+        system = InteractiveShell.system_raw  # without a terminal between a program and what it prints
         display_pub_class = Publisher
         displayhook_class = Hook
 

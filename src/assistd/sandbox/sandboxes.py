@@ -104,10 +104,14 @@ class Sandboxes:
         finally:
             self._release(owner, place)
 
-    async def drop(self, owner: str) -> None:
-        """End the owner's session, if there is one, also while it is held. Returns when it is gone."""
+    def forget(self, owner: str) -> None:
+        """Begin to end the owner's session, if there is one, also while it is held."""
         if (place := self._owned.get(owner)) is not None:
             self._retire(place)
+
+    async def drop(self, owner: str) -> None:
+        """End the owner's session, as `forget`. Returns when it is gone."""
+        self.forget(owner)
         endings = [place.ending for place in self._places if place.owner == owner and place.ending is not None]
         if endings:
             await asyncio.wait(endings)

@@ -15,7 +15,8 @@ from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import Limits
 from assistd.sandbox.session import Session
 
-_KERNEL: Final = Path(__file__).with_name("kernel.py")
+# Read once: this process stays what it is while an upgrade puts other files in place.
+_KERNEL: Final = Path(__file__).with_name("kernel.py").read_text("utf-8")
 
 
 class Shell:
@@ -31,7 +32,7 @@ class Shell:
             "path": limits.path,
             "picture": limits.picture,
         }
-        self.command = [interpreter.python, "-c", _KERNEL.read_text("utf-8"), json.dumps(options)]
+        self.command = [interpreter.python, "-c", _KERNEL, json.dumps(options)]
 
     async def meet(
         self,
