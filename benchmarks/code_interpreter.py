@@ -106,10 +106,10 @@ async def first_output(engine: Engine, interpreter: Interpreter, rounds: int) ->
 
     async def cold() -> None:
         sessions.append(await engine.start())
-        assert await first_words(sessions[-1], "1+1") == "2\n"
+        assert await first_words(sessions[-1], "1+1") == "2"
 
     async def warm() -> None:
-        assert await first_words(sessions[-1], "1+1") == "2\n"
+        assert await first_words(sessions[-1], "1+1") == "2"
 
     took: dict[str, list[float]] = {"plain IPython": [], "cold session": [], "warm session": []}
     for _ in range(rounds):
@@ -170,13 +170,17 @@ async def slowdown(engine: Engine, interpreter: Interpreter, name: str, code: st
             said, _ = await process.communicate()
         return float(said)
 
-    session = await engine.start()
+    async def walled() -> float:
+        session = await engine.start()  # a new one, as the process outside is
+        said = await first_words(session, code)
+        await session.close()
+        return float(said)
+
     inside: list[float] = []
     beside: list[float] = []
     for _ in range(rounds):
-        inside.append(float(await first_words(session, code)))
+        inside.append(await walled())
         beside.append(await plain())
-    await session.close()
     ratio = statistics.median(each / other for each, other in zip(inside, beside, strict=True))
     print(f"{name}: inside {middle(inside):.0f} ms, outside {middle(beside):.0f} ms, ratio {ratio:.2f}")
 

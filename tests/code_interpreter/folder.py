@@ -142,7 +142,7 @@ class FolderSandboxes:
         self._locks: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager
-    async def hold(self, owner: str, project_id: str) -> AsyncIterator[FolderSession]:
+    async def hold(self, owner: str, project_id: str, *, comes_back: bool = False) -> AsyncIterator[FolderSession]:
         async with self._locks.setdefault(owner, asyncio.Lock()):
             session = self.sessions.get(owner)
             if session is None or not session.alive:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from pathlib import Path
@@ -515,3 +516,22 @@ def test_a_model_that_is_held_to_a_schema_runs_code(
         run = walk.run(walk.thread(f"/say {json.dumps(reply)}"))
         assert printed(walk, run)[0] == "42\n"
         assert walk.steps(run)[-1].type == "message_creation"
+
+
+def test_runs_keep_their_variables_where_sessions_are_scarce(
+    new_server: Callable[..., AbstractContextManager[Server]],
+) -> None:
+    with (
+        new_server(code_sessions=2, code_warm_sessions=0) as server,
+        openai.OpenAI(base_url=server.url, api_key="sk-scarce", max_retries=0) as client,
+    ):
+        walk = Walk(client, tools=[CODE])
+
+        def one(number: int) -> list[str]:
+            # The model thinks between its calls, long enough for others to want the session.
+            calls = [code(f"n = {number}"), "/next", code("n += 1", "n"), "/next", code("n += 1", "n")]
+            return printed(walk, walk.run(walk.thread(script(*calls, "/pace 150 0", "/say ok"))))
+
+        with ThreadPoolExecutor(6) as threads:
+            for number, shown in enumerate(threads.map(one, range(6))):
+                assert shown == ["", str(number + 1), str(number + 2)]

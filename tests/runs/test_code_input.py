@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from assistd.llm.keepable import keepable
 from assistd.runs.code_input import CodeReader, runnable
+from tests.runs.steps import steps
 
 CODE = 'import math\nprint("ünï 😀", r"\\d")\nmath.pi'
 
@@ -74,6 +75,8 @@ def test_plain_code_comes_out_as_it_is_written() -> None:
         ('{"co', ""),
         ('{"code": "a\\u0000b\\ud800"}', "a\ufffdb\ufffd"),
         ("print('\0')", "print('\ufffd')"),
+        ('{"code of conduct": "be kind", "code": "print(1)"}', "print(1)"),
+        ('{"code": {"code": ""}, "last": "print(1)"}', "print(1)"),
     ],
 )
 def test_whatever_a_model_writes(arguments: str, code: str) -> None:
@@ -136,7 +139,37 @@ def test_what_comes_out_can_be_kept(text: str) -> None:
         ("```\nprint(1)```", "print(1)"),
         ("print('```')", "print('```')"),
         ("```python\nprint(1)", "```python\nprint(1)"),
+        ("print(1)\n```", "print(1)\n```"),
+        ("```print(1)```", "```print(1)```"),
+        ("``` python\nprint(1)\n```", "``` python\nprint(1)\n```"),
+        ("```python \t\n\n  print(1)\n\n  ``` \n", "\n  print(1)\n"),
+        ("```\nprint(1)  ```", "print(1)"),
+        ("```\nprint(1)\n````", "print(1)\n`"),
+        ("```\n```", ""),
+        ("```\n", "```\n"),
+        ("```", "```"),
     ],
 )
 def test_a_fence_is_not_run(written: str, run: str) -> None:
     assert runnable(written) == run
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "```python\n" + " " * 5_000_000 + "x",
+        "```" + "a" * 5_000_000,
+        "```" + " " * 5_000_000,
+        "```\n" * 2_000_000 + "x",
+    ],
+    ids=["blanks", "word", "blanks of the first line", "fences"],
+)
+def test_what_is_no_fence_is_read_once(written: str) -> None:
+    assert runnable(written) == written  # a test that does not end is what a quadratic search would look like
+
+
+def test_what_is_nested_is_looked_at_once() -> None:
+    def nested(levels: int) -> str:
+        return '{"code":' * levels + json.dumps({f"key {n}": 0 for n in range(1_000)}) + "}" * levels
+
+    assert steps(lambda: whole(nested(7))) < 1.1 * steps(lambda: whole(nested(1)))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from assistd.runs.citations import Citations
 from assistd.runs.file_paths import PREFIX, KnownPaths, annotation
-from assistd.runs.marks import Piece, Reader, Source
+from assistd.runs.marks import UNCLEAR, Mark, Piece, Reader, Source
+from tests.runs.steps import steps
 
 PATHS = [
     "x.csv",
@@ -60,6 +61,7 @@ def test_a_link_goes_out_whole_with_its_path() -> None:
         ("100%2525.txt", "100%25.txt"),
         ("%C3%9Cber%20%F0%9F%98%80.csv", "Über 😀.csv"),
         ("%c3%9cber 😀.csv", "Über 😀.csv"),
+        ("a\\_b%2Ecsv", "a_b.csv"),
     ],
 )
 @pytest.mark.parametrize(
@@ -173,6 +175,27 @@ def test_how_the_text_is_cut_makes_no_difference(words: list[str], cuts: list[in
     pieces = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
     assert "".join(piece.text for piece in read(*pieces)) == text
     assert linked(*pieces) == linked(*text) == linked(text)
+
+
+@pytest.mark.parametrize("written", ["\\", "\\\\", "%5C", "\\%5C"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_every_character_is_read_once_however_the_text_is_cut(written: str, size: int) -> None:
+    def read_link(length: int) -> None:
+        reader = Reader([KnownPaths(["\\" * length + "/" + "\\" * length])])
+        text = PREFIX + written * length + "/" + written * length
+        for at in range(0, len(text), size):
+            reader.feed(text[at : at + size])
+        reader.flush()
+
+    assert steps(lambda: read_link(80)) < 5 * steps(lambda: read_link(20))
+
+
+def test_a_reader_of_links_keeps_apart_what_it_is_given() -> None:
+    known = KnownPaths(["x.csv", "y.csv"])  # one that was left unclear is not gone on with in another text
+    assert known.read(PREFIX + "x.c", 0, False) is UNCLEAR
+    assert known.read(" " + PREFIX + "y.csv", 1, True) == Mark(1 + len(PREFIX + "y.csv"), path="y.csv")
+    assert known.read(PREFIX + "x.c", 0, False) is UNCLEAR
+    assert known.read("  " + PREFIX + "x.csv ", 2, False) == Mark(2 + len(PREFIX + "x.csv"), path="x.csv")
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/"), min_size=1).filter(

@@ -748,3 +748,47 @@ async def test_a_session_that_nobody_holds_rests() -> None:
         assert engine.sessions[0].resting
         async with sandboxes.hold("thread", "project"):
             assert not engine.sessions[0].resting
+
+
+async def use(sandboxes: Sandboxes, owner: str) -> None:
+    async with sandboxes.hold(owner, "p"):
+        pass
+
+
+async def test_who_comes_back_keeps_its_session_until_it_is_done() -> None:
+    engine = FakeEngine()
+    async with pool(engine, PoolLimits(sessions=1, sessions_per_project=1, warm=0)) as sandboxes:
+        async with sandboxes.hold("run", "p", comes_back=True) as first:
+            pass
+        waiting = asyncio.create_task(use(sandboxes, "other"))
+        await settle()
+        assert not waiting.done()
+        async with sandboxes.hold("run", "p", comes_back=True) as again:
+            assert again is first
+        await settle()
+        assert not waiting.done()
+        sandboxes.done("run")
+        await settle()
+        assert waiting.done()
+        assert not first.alive
+
+
+async def test_who_does_not_come_back_keeps_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assistd.sandbox.sandboxes._KEPT_SECONDS", 0.05)
+    engine = FakeEngine()
+    async with pool(engine, PoolLimits(sessions=1, sessions_per_project=1, warm=0)) as sandboxes:
+        async with sandboxes.hold("run", "p", comes_back=True) as first:
+            pass
+        async with sandboxes.hold("other", "p") as second:
+            assert second is not first
+
+
+async def test_a_kept_session_that_dies_is_replaced() -> None:
+    engine = FakeEngine()
+    async with pool(engine, COLD) as sandboxes:
+        async with sandboxes.hold("run", "p", comes_back=True) as first:
+            pass
+        await first.end("lost")
+        async with sandboxes.hold("run", "p", comes_back=True) as second:
+            assert second is not first
+            assert second.alive

@@ -62,7 +62,8 @@ class Workspaces:
     async def open(self, thread_id: str, project_id: str, file_ids: Sequence[str]) -> AsyncIterator[Workspace]:
         """Open a thread's workspace with these files, of those the project has; waits for room.
 
-        Raises SandboxUnavailable; APIError (404) where the thread is gone.
+        It is kept for the thread's next call until `done`. Raises SandboxUnavailable; APIError (404) where the thread
+        is gone.
         """
         workspace = Workspace(self, thread_id, project_id, file_ids)
         try:
@@ -70,6 +71,10 @@ class Workspaces:
             yield workspace
         finally:
             await workspace.leave()
+
+    def done(self, thread_id: str) -> None:
+        """Say that no call of the thread is to come soon: its session may make room for others."""
+        self.sandboxes.done(thread_id)
 
     def known(self, thread_id: str, session: Session) -> Disk | None:
         """Return what this process knows of a session's disk, if the session was the thread's before."""
@@ -183,7 +188,7 @@ class Workspace:
         for _ in range(_TRIES):
             try:
                 session = await self._hold.enter_async_context(
-                    self._home.sandboxes.hold(self._thread_id, self._project_id)
+                    self._home.sandboxes.hold(self._thread_id, self._project_id, comes_back=True)
                 )
                 entered = await self._enter(session)
                 if entered is not None:

@@ -18,9 +18,11 @@ from assistd.llm.keepable import keepable
 
 # Under these keys a text is the code, the best name first.
 _KEYS = ("code", "input", "source", "python", "script")
+_KEY_SIZE = 10  # characters of a key that are looked at, more than any of these has
 _SPACE = " \t\r\n"
 _DEEPEST = 8  # levels of nesting in which code is looked for
-_FENCED = re.compile(r"\s*```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+_FENCE = "```"
+_FENCE_LINE = re.compile(r"```[\w+-]*+[ \t]*+\n")  # possessive: nothing is tried twice
 
 
 class CodeReader:
@@ -93,7 +95,7 @@ class CodeReader:
 
     def _in_key(self, text: str, at: int) -> int:
         piece, at = self._string.feed(text, at)
-        self._key += piece
+        self._key = (self._key + piece)[:_KEY_SIZE]
         if self._string.done:
             self._step = self._before_colon
         return at
@@ -132,27 +134,30 @@ class CodeReader:
 
 def runnable(code: str) -> str:
     """Return what is to be run of what the model wrote: the inside of a Markdown fence, where it stands in one."""
-    fenced = _FENCED.match(code)
-    return fenced[1] if fenced else code
+    stripped = code.strip()
+    begins = _FENCE_LINE.match(stripped)
+    if begins is None or not stripped.endswith(_FENCE):
+        return code
+    return stripped[begins.end() : -len(_FENCE)].rstrip(" \t").removesuffix("\n")
 
 
-def _code_in(arguments: str) -> str:
+def _code_in(arguments: str, depth: int = _DEEPEST) -> str:
     """Find the code in arguments that have it in no usual place."""
     try:
         given = msgspec.json.decode(arguments)
     except (msgspec.DecodeError, RecursionError):
         return "" if arguments.lstrip(_SPACE).startswith("{") else arguments
-    return _text_of(given, _DEEPEST)
+    return _text_of(given, depth)
 
 
 def _text_of(value: Any, depth: int) -> str:
     if depth == 0:
         return ""
     if isinstance(value, str):
-        return (_code_in(value) or value) if value.lstrip(_SPACE).startswith('{"') else value
+        return (_code_in(value, depth - 1) or value) if value.lstrip(_SPACE).startswith('{"') else value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     if isinstance(value, dict):
-        known = [value[key] for key in _KEYS if key in value]
-        return next(filter(None, (_text_of(inner, depth - 1) for inner in (*known, *value.values()))), "")
+        keys = dict.fromkeys((*_KEYS, *value))  # each once: what is done twice on a level is done 2**8 times on eight
+        return next(filter(None, (_text_of(value.get(key), depth - 1) for key in keys)), "")
     return ""

@@ -83,6 +83,10 @@ class CodeInterpreter:
         """Return the file that clients get under a path below /mnt/data; None where nothing is there."""
         return await self._publisher.publish(thread_id, project_id, path)
 
+    def done(self, thread_id: str) -> None:
+        """Say that a thread's run does not go on here: whoever waits for a session may have its."""
+        self._workspaces.done(thread_id)
+
     async def answer(self, run: Run, project_id: str, calls: Sequence[OpenCode], tell: Tell) -> list[Exchange]:
         """Run the code of a turn's calls, one after the other, in the thread's workspace.
 

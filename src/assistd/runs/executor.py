@@ -63,6 +63,7 @@ class Executor:
             finally:
                 if self._running.get(run_id) is execution:
                     del self._running[run_id]
+                    self._parts.tools.done(claimed.run)
                     if not execution.ended:
                         self._streams.log.forget(run_id)
 

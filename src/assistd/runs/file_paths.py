@@ -1,8 +1,10 @@
 """Links to files that code made: `sandbox:/mnt/data/x.csv` in an answer's text becomes an annotation.
 
 Only paths that are known count, and of several that fit the longest. A model
-writes them as they are, with %-escapes, or with Markdown's backslashes, and
-punctuation may follow: so the text is read against the paths, not cut out of it.
+writes them as they are, with %-escapes, with Markdown's backslashes, or with
+both, and punctuation may follow: so the text is read against the paths, not cut
+out of it. Each link is read in these four ways, and in each of them no character
+twice, however the text is cut: a mixture of ways would be one of 2**n.
 
 Pure: nothing in this file does I/O.
 """
@@ -11,8 +13,9 @@ from __future__ import annotations
 
 import re
 import string
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 from assistd.runs.marks import UNCLEAR, Doubt, Mark
@@ -21,6 +24,7 @@ PREFIX = "sandbox:/mnt/data/"
 
 _ESCAPES = re.compile(r"%(?:[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2}){0,3})")
 _BEGUN_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
+_PUNCTUATION = frozenset(string.punctuation)
 _WORD = frozenset(string.ascii_letters + string.digits + "_")
 # Behind a path these end a sentence or begin more of the name, as what follows them shows.
 _JOINTS = frozenset(".-~+%")
@@ -33,44 +37,108 @@ class KnownPaths:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = sorted(set(paths) - {""})
+        self._begun: _Link | None = None  # the one that was unclear
+        self._seen = ""  # its text
 
     def may_follow(self, before: str) -> bool:
         """Whether a link may begin behind this character."""
         return before not in _WORD
 
     def read(self, text: str, at: int, ended: bool) -> Mark | Literal[Doubt.UNCLEAR] | None:
-        """Recognise the link that begins at `at`."""
-        ends: dict[int, str] = {}  # where a known path ends, and which
-        states = {(at + len(PREFIX), "")}
-        while states:
-            following = set()
-            for place, path in states:
-                if self._is_known(path):
-                    ends[place] = max(ends.get(place, ""), path, key=len)  # rather as it stands than unescaped
-                goes_on = self._begins(path, longer=True)
-                if not ended and goes_on and _is_open(text, place):
-                    return UNCLEAR
-                if goes_on:
-                    following |= {(end, path + c) for c, end in _characters(text, place) if self._begins(path + c)}
-            states = following
-        for end in sorted(ends, reverse=True):
-            apart = _is_apart(text, end, ended)
+        """Recognise the link that begins at `at`; one that was unclear is read on from where that was seen."""
+        link = self._begun
+        if link is None or not text.startswith(self._seen, at):
+            link = _Link(self._paths)
+        mark = link.read(text, at, ended)
+        self._begun, self._seen = (link, text[at:]) if mark is UNCLEAR else (None, "")
+        return mark
+
+
+class _Link:
+    """One link, as far as it has been read. Its places are counted from its beginning."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._ways = [_Way(paths, backslashes, percents) for backslashes in (False, True) for percents in (False, True)]
+        self._ends: dict[int, str] = {}  # where a known path ends, and which
+
+    def read(self, text: str, at: int, ended: bool) -> Mark | Literal[Doubt.UNCLEAR] | None:
+        for way in self._ways:
+            for end, path in way.read(text, at, ended):
+                self._ends[end] = max(self._ends.get(end, ""), path, key=len)  # rather as it stands than unescaped
+        self._ways = [way for way in self._ways if way.goes_on]
+        if self._ways and not ended:
+            return UNCLEAR
+        for end in sorted(self._ends, reverse=True):
+            apart = _is_apart(text, at + end, ended)
             if apart is UNCLEAR:
                 return UNCLEAR
             if apart:
-                return Mark(end, path=ends[end])
+                return Mark(at + end, path=self._ends[end])
         return None
 
-    def _is_known(self, path: str) -> bool:
-        place = bisect_left(self._paths, path)
-        return place < len(self._paths) and self._paths[place] == path
 
-    def _begins(self, path: str, *, longer: bool = False) -> bool:
-        """Whether a known path begins so; with `longer`, whether one begins so and goes on."""
-        place = bisect_left(self._paths, path)
-        if longer and place < len(self._paths) and self._paths[place] == path:
-            place += 1
-        return place < len(self._paths) and self._paths[place].startswith(path)
+class _Way:
+    """A link read in one way: with or without a meaning of backslashes, and of percent signs."""
+
+    def __init__(self, paths: list[str], backslashes: bool, percents: bool) -> None:
+        self._paths = paths
+        self._backslashes = backslashes
+        self._percents = percents
+        self._place = len(PREFIX)
+        self._size = 0  # characters of a path that were read
+        self._first, self._last = 0, len(paths)  # those that begin with them: they stand together
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a known path begins with what was read and is longer."""
+        return self._first < self._last and len(self._paths[self._last - 1]) > self._size
+
+    def read(self, text: str, at: int, ended: bool) -> Iterator[tuple[int, str]]:
+        """Read on as far as there are whole characters and a known path goes on; yield those that end, and where."""
+        while self.goes_on and at + self._place < len(text):
+            if not ended and self._is_open(text, at + self._place):
+                return
+            character, end = self._character(text, at + self._place)
+            self._place = end - at
+            self._narrow(character)
+            if self._first < self._last and len(self._paths[self._first]) == self._size:
+                yield self._place, self._paths[self._first]
+
+    def _narrow(self, character: str) -> None:
+        """Keep the paths that have this character next."""
+        size, self._size = self._size, self._size + 1
+
+        def following(path: str) -> str:
+            return path[size : size + 1]
+
+        self._first = bisect_left(self._paths, character, self._first, self._last, key=following)
+        self._last = bisect_right(self._paths, character, self._first, self._last, key=following)
+
+    def _character(self, text: str, at: int) -> tuple[str, int]:
+        """Return the character that is meant by what stands at a place, and where it ends."""
+        if self._backslashes and text[at] == "\\" and text[at + 1 : at + 2] in _PUNCTUATION:
+            return text[at + 1], at + 2
+        if self._percents and (found := _ESCAPES.match(text, at)):
+            octets = bytes.fromhex(found[0].replace("%", ""))
+            size = _octets(octets[0])
+            with suppress(UnicodeDecodeError):
+                return octets[:size].decode(), at + 3 * size
+        return text[at], at + 1
+
+    def _is_open(self, text: str, at: int) -> bool:
+        """Whether the character at a place is not whole yet."""
+        rest = text[at : at + 12]
+        if rest == "\\":
+            return self._backslashes
+        if not self._percents:
+            return False
+        if _BEGUN_ESCAPE.match(rest):
+            return True
+        found = _ESCAPES.match(rest)
+        if found is None or found.end() > 9:
+            return False
+        following = rest[found.end() :]
+        return found.end() < 3 * _octets(int(rest[1:3], 16)) and (not following or bool(_BEGUN_ESCAPE.match(following)))
 
 
 def annotation(text: str, file_id: str, start: int) -> dict[str, Any]:
@@ -82,37 +150,6 @@ def annotation(text: str, file_id: str, start: int) -> dict[str, Any]:
         "end_index": start + len(text),
         "file_path": {"file_id": file_id},
     }
-
-
-def _characters(text: str, at: int) -> Iterator[tuple[str, int]]:
-    """Yield the characters that may be meant by what stands at a place, each with where it ends."""
-    if at >= len(text):
-        return
-    yield text[at], at + 1
-    if text[at] == "\\" and text[at + 1 : at + 2] in string.punctuation and at + 1 < len(text):
-        yield text[at + 1], at + 2
-    if found := _ESCAPES.match(text, at):
-        octets = bytes.fromhex(found[0].replace("%", ""))
-        for size in range(1, len(octets) + 1):
-            try:
-                character = octets[:size].decode()
-            except UnicodeDecodeError:
-                continue
-            yield character, at + 3 * size
-            return
-
-
-def _is_open(text: str, at: int) -> bool:
-    """Whether the character at a place is not whole yet."""
-    rest = text[at : at + 12]
-    if not rest or rest == "\\" or _BEGUN_ESCAPE.match(rest):
-        return True
-    found = _ESCAPES.match(rest)
-    if found is None or found.end() > 9:
-        return False
-    size = _octets(int(rest[1:3], 16))
-    following = rest[found.end() :]
-    return found.end() < 3 * size and (not following or _BEGUN_ESCAPE.match(following) is not None)
 
 
 def _octets(first: int) -> int:

@@ -64,6 +64,10 @@ class ServerTools:
             exchanges += await self._code.answer(run, project_id, codes, tell)
         return exchanges
 
+    def done(self, run: Run) -> None:
+        """Say that a run has ended, or waits for its client: what was kept for it is free."""
+        self._code.done(run.thread_id)
+
 
 def _unshown_images(steps: Sequence[Any]) -> list[str]:
     """Return the pictures that code has made since the run's last message."""

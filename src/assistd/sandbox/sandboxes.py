@@ -21,6 +21,9 @@ from assistd.sandbox.limits import Limits
 from assistd.sandbox.session import Session
 from assistd.sandbox.watch import Watch
 
+# How long a session is kept for an owner that comes back, such as a run whose model thinks about what its code gave.
+_KEPT_SECONDS = 60.0
+
 _log = structlog.get_logger("assistd.sandbox")
 
 
@@ -84,17 +87,20 @@ class Sandboxes:
         self._spare: list[_Place] = []  # nobody's
         self._owned: dict[str, _Place] = {}  # not those that are being ended; who had theirs last comes last
         self._holders: set[str] = set()  # owners with somebody inside `hold`
+        self._kept: dict[str, asyncio.TimerHandle] = {}  # owners that come back soon
         self._queue: list[_Waiter] = []
         self._starting: set[asyncio.Task[Session]] = set()
         self._warming = False
         self._closed = False
 
     @asynccontextmanager
-    async def hold(self, owner: str, project_id: str) -> AsyncIterator[Session]:
+    async def hold(self, owner: str, project_id: str, *, comes_back: bool = False) -> AsyncIterator[Session]:
         """Yield the owner's session, a new one where there is none. Nobody else has it until the context is left.
 
         Waits while there is no room or another holds it. Raises SandboxUnavailable. A session that was lost or
         dropped meanwhile is not replaced before the next `hold`, for which this one is to be left.
+
+        Who `comes_back` soon keeps it: until `done`, and for a minute at most, it does not make room for others.
         """
         place = await self._wait(owner, project_id)
         place.session.wake()
@@ -102,7 +108,15 @@ class Sandboxes:
         try:
             yield place.session
         finally:
+            if comes_back and self._owned.get(owner) is place:
+                self._keep(owner)
             self._release(owner, place)
+
+    def done(self, owner: str) -> None:
+        """Say that the owner does not come back soon: its session may make room for others."""
+        if (timer := self._kept.pop(owner, None)) is not None:
+            timer.cancel()
+            self._serve()
 
     def forget(self, owner: str) -> None:
         """Begin to end the owner's session, if there is one, also while it is held."""
@@ -123,6 +137,8 @@ class Sandboxes:
     async def close(self) -> None:
         """End all sessions, also held ones, and return when they are gone. Nobody gets one after that."""
         self._closed = True
+        for timer in self._kept.values():
+            timer.cancel()
         for waiter in self._queue:
             if not waiter.given.done():
                 waiter.given.set_exception(SandboxUnavailable("The server is shutting down."))
@@ -166,7 +182,7 @@ class Sandboxes:
         """Give what there is to those who wait, and see that what they lack comes. Called whenever that may change."""
         if self._closed:
             return
-        for place in [*self._spare, *self._idle()]:
+        for place in [*self._spare, *self._unheld()]:
             if not place.session.alive:
                 self._retire(place)
         room = self._room()
@@ -225,9 +241,18 @@ class Sandboxes:
             return False
         return True
 
-    def _idle(self) -> Iterator[_Place]:
-        """Those that have an owner and no holder, the longest idle first."""
+    def _keep(self, owner: str) -> None:
+        if (timer := self._kept.pop(owner, None)) is not None:
+            timer.cancel()
+        self._kept[owner] = asyncio.get_running_loop().call_later(_KEPT_SECONDS, self.done, owner)
+
+    def _unheld(self) -> Iterator[_Place]:
+        """Those that have an owner and no holder, the longest unused first."""
         return (place for owner, place in self._owned.items() if owner not in self._holders)
+
+    def _idle(self) -> Iterator[_Place]:
+        """Those of owners who do not come back soon: they may make room."""
+        return (place for place in self._unheld() if place.owner not in self._kept)
 
     def _give(self, waiter: _Waiter, place: _Place) -> None:
         if place.timer is not None:
@@ -306,6 +331,8 @@ class Sandboxes:
             self._spare.remove(place)
         else:
             del self._owned[place.owner]
+            if (kept := self._kept.pop(place.owner, None)) is not None:
+                kept.cancel()
         self._watch.remove(place.session)
         place.ending = asyncio.create_task(self._end(place), name="end of a sandbox")
 
