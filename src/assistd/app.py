@@ -60,8 +60,8 @@ from assistd.sandbox.engine import Engine
 from assistd.sandbox.engines import engine_of
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.limits import MB, Limits
+from assistd.sandbox.pool import PoolLimits, Sandboxes
 from assistd.sandbox.provision import Provision
-from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
 from assistd.vector_stores import routes as vector_stores
@@ -275,7 +275,9 @@ async def open_sandboxes(settings: Settings, limits: Limits) -> AsyncIterator[Sa
     provision = Provision(interpreter_folder(settings), console_progress())
     engine = engine_of(settings.sandbox, provision, limits)
     sandboxes = Sandboxes(engine, room, limits)
-    tasks = [asyncio.create_task(sandboxes.run()), asyncio.create_task(_make_ready(engine, provision))]
+    tasks = [asyncio.create_task(sandboxes.run())]
+    if settings.sandbox != "off":
+        tasks.append(asyncio.create_task(_make_ready(engine, provision)))
     try:
         yield sandboxes
     finally:

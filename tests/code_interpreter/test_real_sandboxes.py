@@ -15,7 +15,7 @@ from assistd.sandbox.bubblewrap import Bubblewrap
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
-from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
+from assistd.sandbox.pool import PoolLimits, Sandboxes
 from tests.code_interpreter.room import PROJECT, Room, images, ran, said
 
 Processes = Callable[..., Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assistd.sandbox import lowered, seccomp
+from assistd.sandbox import drop_rights, seccomp
 from assistd.sandbox.bubblewrap import explained
 from assistd.sandbox.engine import Engine
 from assistd.sandbox.engines import engine_of as by_name
@@ -143,12 +143,12 @@ async def main(names, targets):
 libc = ctypes.CDLL(None)
 assert libc.unshare(0x20000) == 0 and libc.mount(None, b"/", None, 0x44000, None) == 0
 assert libc.mount(os.fsencode(sys.argv[1]), b"/mnt", None, 0x1000, None) == 0
-import assistd.sandbox.starting as starting
-starting.Shell(Interpreter(Path("/mnt")), SMALL)  # what it needs is read before it may not be any more
+import assistd.sandbox.launch as launch
+launch.Shell(Interpreter(Path("/mnt")), SMALL)  # what it needs is read before it may not be any more
 os.setgroups([]); os.setresgid(61742, 61742, 61742); os.setresuid(61742, 61742, 61742)
 libc.prctl(4, 1)  # PR_SET_DUMPABLE, as for a process that was this user's from the beginning
 try:
-    Path(starting.__file__).read_bytes()
+    Path(launch.__file__).read_bytes()
 except PermissionError:
     print(json.dumps("closed"))
 else:
@@ -195,10 +195,10 @@ def test_an_ordinary_user_has_the_same_walls(interpreter: Interpreter) -> None:
     ],
 )
 def test_root_becomes_a_user_that_is_there(uid_map: list[str], user: int) -> None:
-    assert lowered.user(61741, uid_map) == user
+    assert drop_rights.user(61741, uid_map) == user
 
 
 def test_the_real_root_runs_nothing() -> None:
     for uid_map in (["0 0 1"], ["0 0 500"], []):
         with pytest.raises(PermissionError):
-            lowered.user(61741, uid_map)
+            drop_rights.user(61741, uid_map)

@@ -82,8 +82,11 @@ async def tried(engine: str, interpreter: Interpreter, targets: dict[str, Any], 
         return {name: (await printed(session, wrapped(name, targets))).strip() for name in names}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ATTACKS)
+# What gVisor's own kernel allows reaches nothing but that.
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [(engine, name) for engine in ENGINES for name, attack in ATTACKS.items() if attack.gvisor or engine != "gvisor"],
+)
 async def test_an_attack_does_not_get_through(
     engine: str,
     name: str,
@@ -92,8 +95,6 @@ async def test_an_attack_does_not_get_through(
     verdicts: dict[str, dict[str, str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if engine == "gvisor" and not ATTACKS[name].gvisor:
-        pytest.skip("it is gVisor's own kernel that is reached, not the host's")
     monkeypatch.setenv("ASSISTD_ATTACKED", "a key")
     if engine not in verdicts:
         theirs = [one for one, attack in ATTACKS.items() if attack.gvisor or engine != "gvisor"]

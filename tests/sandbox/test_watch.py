@@ -18,7 +18,7 @@ from assistd.sandbox.faults import SessionLost
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
 from assistd.sandbox.outputs import Logs
-from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
+from assistd.sandbox.pool import PoolLimits, Sandboxes
 from assistd.sandbox.session import Session
 from assistd.sandbox.usage import Meter, Usage, processes
 from assistd.sandbox.watch import Watch

@@ -25,7 +25,7 @@ from assistd.files.wire import OUTPUT_PURPOSE
 from assistd.sandbox.faults import SandboxUnavailable, SessionLost
 from assistd.sandbox.limits import Limits
 from assistd.sandbox.outputs import Logs, Picture
-from assistd.sandbox.sandboxes import Sandboxes
+from assistd.sandbox.pool import Sandboxes
 from assistd.sandbox.session import Session
 
 log = structlog.get_logger("assistd.code_interpreter")

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from assistd.sandbox import lowered, probe, seccomp
+from assistd.sandbox import drop_rights, probe, seccomp
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
+from assistd.sandbox.launch import Shell, spawn
 from assistd.sandbox.limits import HOST_UID, UID, Limits
 from assistd.sandbox.session import Session
-from assistd.sandbox.starting import Shell, spawn
 
-_LOWERED: Final = Path(__file__).with_name("lowered.py").read_text("utf-8")
+_DROP_RIGHTS: Final = Path(__file__).with_name("drop_rights.py").read_text("utf-8")
 
 _INSTALL: Final = "Install bubblewrap 0.8 or newer (`apt-get install bubblewrap`, `dnf install bubblewrap`)."
 _ALLOW: Final = (
@@ -57,11 +57,11 @@ class Bubblewrap:
     async def spawn(self, program: str, root: Path, environment: Mapping[str, str], inside: Sequence[str]) -> Process:
         """Start a command in a sandbox with a root. Raises SandboxUnavailable."""
         as_root = os.geteuid() == 0
-        walls = self.walls(lowered.PLACE if as_root else str(root), environment)
+        walls = self.walls(drop_rights.PLACE if as_root else str(root), environment)
         with _pipe_with(seccomp.program()) as filter_fd:
             command = [program, *walls, "--seccomp", str(filter_fd), "--", *inside]
             if as_root:
-                command = [sys.executable, "-I", "-S", "-c", _LOWERED, str(HOST_UID), str(root), *command]
+                command = [sys.executable, "-I", "-S", "-c", _DROP_RIGHTS, str(HOST_UID), str(root), *command]
             try:
                 return await spawn(command, [filter_fd])
             except OSError as fault:

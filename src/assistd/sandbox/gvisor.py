@@ -18,12 +18,12 @@ from typing import Any, Final
 from assistd.sandbox import probe
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
+from assistd.sandbox.launch import Shell, spawn
 from assistd.sandbox.limits import UID, Limits
+from assistd.sandbox.private_folders import PrivateFolders
 from assistd.sandbox.session import Session
-from assistd.sandbox.shelf import Shelf
-from assistd.sandbox.starting import Shell, spawn
 
-_TIED: Final = Path(__file__).with_name("tied.py").read_text("utf-8")
+_DIE_WITH_SERVER: Final = Path(__file__).with_name("die_with_server.py").read_text("utf-8")
 
 _INSTALL: Final = "Install gVisor's runsc (`apt-get install runsc`, or see gvisor.dev), or use bubblewrap."
 _SWITCH: Final = "Set ASSISTD_SANDBOX to bubblewrap, or see gvisor.dev for what runsc needs."
@@ -35,20 +35,20 @@ class Gvisor:
     def __init__(self, interpreter: Callable[[], Awaitable[Interpreter]], limits: Limits) -> None:
         self._interpreter = interpreter
         self._limits = limits
-        self._shelf = Shelf("assistd-gvisor-")
+        self._folders = PrivateFolders("assistd-gvisor-")
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""
         program = find_program()
         interpreter = await self._interpreter()
         shell = Shell(interpreter, self._limits)
-        bundle = self._shelf.make()
+        bundle = self._folders.make()
         try:
             process = await self.spawn(program, bundle, interpreter.root, interpreter.environment, shell.command)
         except BaseException:
-            self._shelf.remove(bundle)
+            self._folders.remove(bundle)
             raise
-        return await shell.meet(process, explained, own_kernel=True, when_gone=partial(self._shelf.remove, bundle))
+        return await shell.meet(process, explained, own_kernel=True, when_gone=partial(self._folders.remove, bundle))
 
     async def probe(self) -> None:
         """Find out whether sessions can be started; the interpreter need not be there. Raises SandboxUnavailable."""
@@ -67,7 +67,7 @@ class Gvisor:
             options.append("--rootless")
         command = [program, *options, "run", f"--bundle={bundle}", f"assistd-{os.urandom(12).hex()}"]
         try:
-            return await spawn([sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command])
+            return await spawn([sys.executable, "-I", "-S", "-c", _DIE_WITH_SERVER, str(os.getpid()), *command])
         except OSError as fault:
             raise SandboxUnavailable(f"runsc did not start: {fault.strerror}.", _INSTALL) from fault
 

@@ -17,7 +17,7 @@ from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import Limits
 from assistd.sandbox.outputs import Logs
-from assistd.sandbox.sandboxes import PoolLimits, Sandboxes
+from assistd.sandbox.pool import PoolLimits, Sandboxes
 
 PATIENCE = 60.0  # seconds until what never comes is a failure
 COLD = PoolLimits(sessions=2, sessions_per_project=2, warm=0)
@@ -774,7 +774,7 @@ async def test_who_comes_back_keeps_its_session_until_it_is_done() -> None:
 
 
 async def test_who_does_not_come_back_keeps_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assistd.sandbox.sandboxes._KEPT_SECONDS", 0.05)
+    monkeypatch.setattr("assistd.sandbox.pool._KEPT_SECONDS", 0.05)
     engine = FakeEngine()
     async with pool(engine, PoolLimits(sessions=1, sessions_per_project=1, warm=0)) as sandboxes:
         async with sandboxes.hold("run", "p", comes_back=True) as first:

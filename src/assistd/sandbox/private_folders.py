@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class Shelf:
+class PrivateFolders:
     """Folders below one in the system's folder for temporary files, whose name begins with `prefix`.
 
     It holds a lock on that one for as long as this process lives: what has no lock any more, nobody needs.
