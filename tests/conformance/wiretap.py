@@ -111,7 +111,6 @@ class Wiretap:
         self._upstream = parts.hostname, parts.port
         self._path = parts.path
         self._kept: list[Exchange] = []
-        self._conversations: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wiretap")
 
@@ -139,34 +138,37 @@ class Wiretap:
 
     async def _hang_up(self) -> None:
         self._server.close()
-        for task in self._conversations:
-            task.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
+        await asyncio.sleep(0)  # what was accepted just now begins its conversation, which has to be ended as well
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # connections close in callbacks
 
     async def _converse(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._conversations.add(task)
         conversation = _Conversation(self._kept)
-        server, to_server = await asyncio.open_connection(*self._upstream)
-        ways = [
-            asyncio.ensure_future(_pass(client, to_server, conversation.asks)),
-            asyncio.ensure_future(_pass(server, to_client, conversation.answers)),
-        ]
+        writers = [to_client]
+        ways: list[asyncio.Future[None]] = []
         try:
+            server, to_server = await asyncio.open_connection(*self._upstream)
+            writers.append(to_server)
+            ways += [
+                asyncio.ensure_future(_pass(client, to_server, conversation.asks)),
+                asyncio.ensure_future(_pass(server, to_client, conversation.answers)),
+            ]
             # Neither SDK nor server speaks on after the other has gone.
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # hung up on; asyncio's streams would complain of a cancelled handler
+        except (asyncio.CancelledError, OSError):
+            pass  # hung up on, or nobody is there; asyncio's streams would complain of a handler that says so
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for writer in (to_server, to_client):
+            for writer in writers:
                 writer.close()
+            for writer in writers:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-            self._conversations.discard(task)
 
 
 async def _pass(source: asyncio.StreamReader, target: asyncio.StreamWriter, copy: Callable[[bytes], None]) -> None:
