@@ -263,8 +263,7 @@ def test_code_interpreter_and_steps(tutoring: Tutoring, request: pytest.FixtureR
     assert call.type == "code_interpreter"
     assert call.id.startswith("call_")
     if is_local:  # what it writes is its own, and seldom Python; but it was run, and its outputs are here
-        if run.status == "completed":
-            assert call.code_interpreter.input
+        assert call.code_interpreter.input or not call.code_interpreter.outputs  # now and then it writes nothing
         assert all(output.type in ("logs", "image") for output in call.code_interpreter.outputs)
     else:
         assert call.code_interpreter.input == FIBONACCI
