@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import pytest
 
 from assistd.code_interpreter.publishing import Publisher
 from assistd.code_interpreter.workspace import STATE_GONE, Image
-from assistd.sandbox.bubblewrap import Bubblewrap
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
 from assistd.sandbox.pool import PoolLimits, Sandboxes
 from tests.code_interpreter.room import PROJECT, Room, images, ran, said
+from tests.sandbox.boxes import pool_of
 
 Processes = Callable[..., Any]
 
@@ -32,19 +32,8 @@ async def processes(interpreter: Interpreter) -> AsyncIterator[Processes]:
         yield process
 
 
-@asynccontextmanager
-async def _sandboxes(interpreter: Interpreter, limits: Limits) -> AsyncIterator[Sandboxes]:
-    async def found() -> Interpreter:
-        return interpreter
-
-    sandboxes = Sandboxes(Bubblewrap(found, limits), PoolLimits(sessions=4, warm=0), limits)
-    upkeep = asyncio.create_task(sandboxes.run())
-    try:
-        yield sandboxes
-    finally:
-        upkeep.cancel()
-        await asyncio.gather(upkeep, return_exceptions=True)
-        await sandboxes.close()
+def _sandboxes(interpreter: Interpreter, limits: Limits) -> AbstractAsyncContextManager[Sandboxes]:
+    return pool_of(interpreter, limits, PoolLimits(sessions=4, warm=0))
 
 
 async def test_from_data_to_chart_and_file(room: Room, processes: Processes) -> None:

@@ -17,6 +17,7 @@ from assistd.sandbox.gvisor import Gvisor
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
 from assistd.sandbox.outputs import Logs
+from assistd.sandbox.pool import PoolLimits, Sandboxes
 from assistd.sandbox.session import Session
 from assistd.sandbox.watch import Watch
 
@@ -67,6 +68,20 @@ async def box(name: str, interpreter: Interpreter, limits: Limits = SMALL) -> As
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await session.close()
+
+
+@asynccontextmanager
+async def pool_of(interpreter: Interpreter, limits: Limits, room: PoolLimits) -> AsyncIterator[Sandboxes]:
+    """Give a pool of real sandboxes, kept up as the server's is."""
+    pool = Sandboxes(engine_of("bubblewrap", interpreter, limits), room, limits)
+    upkeep = asyncio.create_task(pool.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield pool
+    finally:
+        upkeep.cancel()
+        await asyncio.gather(upkeep, return_exceptions=True)
+        await pool.close()
 
 
 async def printed(session: Session, code: str) -> str:

@@ -7,21 +7,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from assistd.sandbox import usage
-from assistd.sandbox.bubblewrap import Bubblewrap
 from assistd.sandbox.faults import SessionLost
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB, Limits
-from assistd.sandbox.outputs import Logs
 from assistd.sandbox.pool import PoolLimits, Sandboxes
-from assistd.sandbox.session import Session
 from assistd.sandbox.usage import Meter, Usage, processes
 from assistd.sandbox.watch import Watch
+from tests.sandbox.boxes import pool_of, printed
 
 PATIENCE = 60.0  # seconds until what never comes is a failure
 
@@ -271,24 +269,8 @@ def _threads() -> list[threading.Thread]:
 # --- real sandboxes
 
 
-@asynccontextmanager
-async def sandboxes(interpreter: Interpreter, limits: Limits) -> AsyncIterator[Sandboxes]:
-    async def found() -> Interpreter:
-        return interpreter
-
-    pool = Sandboxes(Bubblewrap(found, limits), PoolLimits(warm=0), limits)
-    task = asyncio.create_task(pool.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            yield pool
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await pool.close()
-
-
-async def printed(session: Session, code: str) -> str:
-    return "".join([shown.text async for shown in session.run(code) if isinstance(shown, Logs)])
+def sandboxes(interpreter: Interpreter, limits: Limits) -> AbstractAsyncContextManager[Sandboxes]:
+    return pool_of(interpreter, limits, PoolLimits(warm=0))
 
 
 FORKS = """
