@@ -246,6 +246,18 @@ async def test_stopping_gives_back_at_once_what_is_not_done(database: Database) 
     assert await left(database) == [("a", 1, None, True)]
 
 
+async def test_what_has_just_been_started_when_it_stops_is_given_back(database: Database) -> None:
+    async def handle(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    await add(database, "a")
+    worker = make(database, handle)
+    [job] = await take(database, worker.name)
+    worker.start(job)
+    await worker.stop()  # before the job's task has had its first step
+    assert await left(database) == [("a", 1, None, True)]
+
+
 async def test_what_is_being_claimed_when_it_stops_is_given_back(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ class Worker:
                 await asyncio.gather(*self._accepting)
                 async with self._claiming:
                     pass
+        await asyncio.sleep(0)  # a task that is cancelled before its first step would not even give its job back
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
