@@ -64,6 +64,7 @@ from assistd.sandbox.pool import PoolLimits, Sandboxes
 from assistd.sandbox.provision import Provision
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
+from assistd.v1 import routes as v1
 from assistd.vector_stores import routes as vector_stores
 from assistd.vector_stores import search_route
 from assistd.vector_stores.chunks import drop_index
@@ -232,8 +233,9 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         await _listen(listener, workers, executor, streams, keyring)
         new_stores = embedders.default
         forget_store = partial(drop_index, db)
+        runs = Runs(db, worker, executor, streams, settings.run_expires_seconds, new_stores)
         paths = [
-            *Runs(db, worker, executor, streams, settings.run_expires_seconds, new_stores).paths(),
+            *runs.paths(),
             *threads.paths(db, new_stores),
             *assistants.paths(db, new_stores),
             *Models(routing, upstream).paths(),
@@ -242,6 +244,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
             *vector_stores.paths(db, new_stores, forget_store),
             *search_route.paths(db, searcher),
         ]
+        paths = v1.beside(paths, db, runs, new_stores)
         # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
         paths.sort(key=lambda path: path.template != "/threads/runs")
         http = _http([*endpoint.routes(paths, Door(keyring, settings.max_body_bytes)), *_health(db)])

@@ -8,7 +8,7 @@ refuse has a sibling, `"detail": {"message", "code"}`, as it had there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class APIError(Exception):
@@ -47,7 +47,7 @@ def unknown_url(method: str, path: str) -> APIError:
     return APIError(f"Invalid URL ({method} {path})", status=404)
 
 
-def wrong_method(method: str, path: str, allowed: Sequence[str]) -> APIError:
+def wrong_method(method: str, path: str, allowed: Iterable[str]) -> APIError:
     return APIError(
         f"Not allowed to {method} on {path}.",
         status=405,

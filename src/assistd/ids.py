@@ -1,7 +1,8 @@
-"""Identifiers: a prefix that names the kind of object, then 24 base62 characters (22 of a file).
+"""Identifiers: a prefix that names the kind of object, then 24 base62 characters.
 
 Form and length are those of the original service (`asst_`, `thread_`, `msg_`,
-`run_`, `step_`, `call_`, `file-`), so that code which checks them goes on working.
+`run_`, `step_`, `call_`, `file-`), so that code which checks them goes on working. Files had 22 characters in the
+service's last year and 24 before: clients of v1 know the longer ones, and those of v2 know both.
 """
 
 from __future__ import annotations
@@ -24,11 +25,6 @@ def new(prefix: str, length: int = _LENGTH) -> str:
         number, digit = divmod(number, 62)
         digits.append(_ALPHABET[digit])
     return prefix + "".join(digits)
-
-
-def new_file() -> str:
-    """Make a fresh random id of a file, which alone has a hyphen and 22 characters."""
-    return new("file-", 22)
 
 
 def request_id() -> str:

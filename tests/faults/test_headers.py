@@ -24,12 +24,6 @@ NO_BETA = Error(
     "'OpenAI-Beta: assistants=v2'.",
     code="invalid_beta",
 )
-V1 = Error(
-    400,
-    "The v1 Assistants API has been deprecated. Please try again by setting the header 'OpenAI-Beta: assistants=v2'.",
-    code="invalid_beta",
-)
-
 WITH_BETA = [
     ("GET", "/assistants"),
     ("POST", "/assistants"),
@@ -74,8 +68,6 @@ def test_the_scheme_of_a_key_may_be_in_any_case(api: Api) -> None:
 def test_the_assistants_paths_want_the_beta_header(api: Api, method: str, path: str) -> None:
     for header in (None, "", "assistants", "assistants=v3", "assistants=V2", "realtime=v1", "assistants=v22"):
         NO_BETA.check(api(method, path, headers={"OpenAI-Beta": header}))
-    for header in ("assistants=v1", "realtime=v1, assistants=v1"):
-        V1.check(api(method, path, headers={"OpenAI-Beta": header}))
 
 
 def test_the_beta_header_may_name_more(api: Api) -> None:

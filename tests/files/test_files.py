@@ -49,7 +49,7 @@ def upload(api: Api, body: bytes, **headers: str) -> Answer:
 def test_a_file_as_the_sdk_sees_it(client: openai.OpenAI, purpose: Any, dsn: str) -> None:
     made = client.files.create(file=("naïve 文書.txt", b"some text"), purpose=purpose)
     assert made.id.startswith("file-")
-    assert len(made.id) == len("file-") + 22
+    assert len(made.id) == len("file-") + 24
     assert made.id[5:].isalnum()
     assert (made.object, made.bytes, made.filename, made.purpose) == ("file", 9, "naïve 文書.txt", purpose)
     assert made.status == "processed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistd.runs.citations import Citations, annotation, marker, quote, shown_name
+from assistd.runs.citations import Citations, annotation, document_marker, marker, quote, shown_name
 from assistd.runs.marks import Piece, Reader, Source
 
 FOODS = Source("file-1", "favorite_foods.txt", "The favorite food of several people:\n- Ada: tacos\n- Filip: cake")
@@ -97,6 +97,30 @@ def test_the_quote_is_the_part_of_the_passage_that_the_statement_rests_on() -> N
     assert "The harbour of Trieste was dug in 1869 by engineer Pascal." in found
     assert found in passage
     assert len(found) < 700
+
+
+def test_a_part_of_a_document_has_a_marker_of_one_number() -> None:
+    documents = Citations({(13,): FOODS, (4, 0): NOTES})
+    assert document_marker(13, NOTES.filename) == "【13†notes of May .pdf】"
+
+    def found(*pieces: str) -> list[Piece]:
+        reader = Reader([documents])
+        return [piece for value in pieces for piece in reader.feed(value)] + reader.flush()
+
+    whole, old = Piece("【13†favorite_foods.txt】", FOODS), Piece("【13†source】", FOODS)
+    assert found("Cake【13†favorite_foods.txt】.") == [Piece("Cake"), whole, Piece(".")]
+    for at in range(1, len(old.text)):
+        assert found(old.text[:at], old.text[at:]) == [old]
+    assert found("【4:0†source】") == [Piece("【4:0†source】", NOTES)]
+    for invented in (
+        "【14†source】",
+        "【4†source】",
+        "【13:0†source】",
+        "【13†other.txt】",
+        "【13】",
+        "【13:†source】",
+    ):
+        assert found(invented) == [Piece(invented)]
 
 
 @given(st.text(), st.text())

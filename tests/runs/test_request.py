@@ -195,6 +195,24 @@ def test_instructions_and_tools_take_room() -> None:
     assert room(tools=[LOOK_UP]).tokens < room().tokens
 
 
+def test_documents_stand_behind_the_instructions_in_the_one_message_of_the_system() -> None:
+    def told(instructions: str | None) -> Any:
+        return compose(run(instructions=instructions), FUNCTIONS, CallModel(None, None), [], "D" * 3000)
+
+    assert told("Be brief.").messages == [{"role": "system", "content": "Be brief.\n\n" + "D" * 3000}]
+    assert told(None).messages == [{"role": "system", "content": "D" * 3000}]
+    # What they take is taken from the conversation.
+    assert window(run(), Model(), CallModel(None, None), told(None)).tokens == room().tokens - 1000
+
+
+def test_a_model_is_never_asked_with_nothing() -> None:
+    (greeting,) = with_conversation(asked(), []).messages
+    assert greeting["role"] == "system"
+    assert greeting["content"]
+    for chat, conversation in ((asked(instructions="Be brief."), []), (asked(), [{"role": "user", "content": "Hi"}])):
+        assert with_conversation(chat, conversation).messages == [*chat.messages, *conversation]
+
+
 def test_last_messages_limit_the_window() -> None:
     assert room(truncation_strategy={"type": "last_messages", "last_messages": 3}).last_messages == 3
     assert room(truncation_strategy={"type": "auto", "last_messages": None}).last_messages is None

@@ -37,14 +37,14 @@ class Answer:
 class Api:
     """Calls one server with one key. `url` is an SDK's `base_url`; paths begin behind its `/v1`."""
 
-    def __init__(self, url: str, key: str | None = KEY) -> None:
+    def __init__(self, url: str, key: str | None = KEY, beta: str = "assistants=v2") -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         self.address = parts.hostname, parts.port
         self._prefix = parts.path
         self._headers: dict[str, str | None] = {
             "Authorization": None if key is None else f"Bearer {key}",
-            "OpenAI-Beta": "assistants=v2",
+            "OpenAI-Beta": beta,
         }
 
     def __call__(

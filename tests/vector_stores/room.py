@@ -75,7 +75,7 @@ class Room:
         return (await self.files(1, filename, project=project))[0]
 
     async def files(self, count: int, filename: str = "notes.md", *, project: str = "proj_mine") -> list[str]:
-        new = [ids.new("file-", 22) for _ in range(count)]
+        new = [ids.new("file-") for _ in range(count)]
         await self.run(
             "INSERT INTO files (id, project_id, bytes, filename, purpose, blobs) "
             "SELECT id, $2, 7, $3, 'assistants', '{}' FROM unnest($1::text[]) AS id",

@@ -24,6 +24,12 @@ async def ask(fault: Exception) -> tuple[int, Any, dict[bytes, bytes]]:
     async def handler(request: Request) -> Any:
         raise fault
 
+    status, answer, headers = await call(Path("/x", {"GET": handler}, beta=False))
+    return status, answer["error"], headers
+
+
+async def call(path: Path, method: str = "GET", beta: str | None = None) -> tuple[int, Any, dict[bytes, bytes]]:
+    """Call the endpoint of a path."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -32,10 +38,13 @@ async def ask(fault: Exception) -> tuple[int, Any, dict[bytes, bytes]]:
     async def send(message: Message) -> None:
         sent.append(dict(message))
 
-    endpoint = Endpoint(Path("/x", {"GET": handler}, beta=False), Door(AnyKey(), 1000))
-    scope = {"type": "http", "method": "GET", "path": "/v1/x", "path_params": {}, "query_string": b"", "headers": []}
-    await endpoint(scope, receive, send)
-    return sent[0]["status"], json.loads(sent[1]["body"])["error"], dict(sent[0]["headers"])
+    headers = [] if beta is None else [(b"openai-beta", beta.encode())]
+    scope = {"type": "http", "method": method, "path": "/v1/x", "path_params": {}, "query_string": b""}
+    await Endpoint(path, Door(AnyKey(), 1000))({**scope, "headers": headers}, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"]), dict(sent[0]["headers"])
+
+
+# --- faults
 
 
 @pytest.mark.parametrize(
@@ -58,3 +67,53 @@ async def test_what_does_not_is_the_service_s_own_500(caplog: pytest.LogCaptureF
     assert (status, error["type"]) == (500, "server_error")
     assert headers[b"x-request-id"].decode() in error["message"]
     assert "a bug" not in error["message"]
+
+
+# --- versions
+
+
+def says(word: str) -> Any:
+    """Make a handler whose answer is this word."""
+
+    async def handler(request: Request) -> Any:
+        return {"said": word}
+
+    return handler
+
+
+async def test_the_beta_header_chooses_the_version() -> None:
+    path = Path("/x", {"GET": says("v2")}, v1={"GET": says("v1")})
+    for beta, word in (
+        ("assistants=v2", "v2"),
+        ("assistants=v1", "v1"),
+        ("realtime=v1, assistants=v1", "v1"),
+        ("assistants=v1,assistants=v2", "v2"),
+    ):
+        assert (await call(path, beta=beta))[:2] == (200, {"said": word})
+    for other in (None, "", "realtime=v1", "assistants=v11", "assistants"):
+        status, answer, _ = await call(path, beta=other)
+        assert (status, answer["error"]["code"]) == (400, "invalid_beta")
+        assert "You must provide" in answer["error"]["message"]
+
+
+async def test_a_path_without_the_older_version_says_so() -> None:
+    status, answer, _ = await call(Path("/x", {"GET": says("v2")}), beta="assistants=v1")
+    assert (status, answer["error"]["code"]) == (400, "invalid_beta")
+    assert "v1" in answer["error"]["message"]
+    assert (await call(Path("/x", {"GET": says("v2")}, beta=False), beta="assistants=v1"))[:2] == (200, {"said": "v2"})
+
+
+async def test_each_version_has_its_own_methods() -> None:
+    path = Path("/x", {"GET": says("v2"), "DELETE": says("gone")}, v1={"GET": says("v1")})
+    status, answer, headers = await call(path, "DELETE", "assistants=v1")
+    assert (status, answer["error"]["code"], headers[b"allow"]) == (405, "method_not_supported", b"GET")
+    assert (await call(path, "DELETE", "assistants=v2"))[1] == {"said": "gone"}
+    status, _, headers = await call(path, "PUT")
+    assert (status, headers[b"allow"]) == (405, b"DELETE, GET")
+
+
+async def test_a_path_of_the_older_version_alone_is_not_there_in_the_newer() -> None:
+    path = Path("/x", {}, v1={"GET": says("v1")})
+    status, answer, _ = await call(path, beta="assistants=v2")
+    assert (status, answer["error"]["message"]) == (404, "Invalid URL (GET /v1/x)")
+    assert (await call(path, beta="assistants=v1"))[1] == {"said": "v1"}

@@ -37,7 +37,7 @@ async def create_of(
 ) -> File:
     """Add a file of blobs that the caller owned until now, `size` bytes in all."""
     row = await conn.fetchrow(
-        SQL["create"], ids.new_file(), project_id, size, filename, purpose, list(blobs), expires_seconds
+        SQL["create"], ids.new("file-"), project_id, size, filename, purpose, list(blobs), expires_seconds
     )
     return file_of(row)
 

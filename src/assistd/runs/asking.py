@@ -8,6 +8,7 @@ from typing import Any
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model
 from assistd.runs import history, request
+from assistd.runs.documents import Documents
 from assistd.runs.machine import CallModel, Step
 from assistd.runs.parts import Parts
 from assistd.runs.turn import Material
@@ -15,14 +16,20 @@ from assistd.runs.wire import Run
 
 
 class Asker:
-    """Puts together what the turns of one run ask; `begun` is when the run began, on the monotonic clock."""
+    """Puts together what the turns of one run ask.
 
-    def __init__(self, db: Database, parts: Parts, project_id: str, begun: float) -> None:
+    `begun` is when the run began, on the monotonic clock. `retrieval`: it waits for all of its files, and small ones
+    stand whole in what it asks; those of its first turn here, so that a marker means the same in all of them.
+    """
+
+    def __init__(self, db: Database, parts: Parts, project_id: str, begun: float, *, retrieval: bool = False) -> None:
         self._db = db
         self._parts = parts
         self._project_id = project_id
         self._begun = begun
+        self._retrieval = retrieval
         self._ready = False  # whether the run's files were waited for
+        self._documents = Documents()
 
     async def ask(
         self, run: Run, model: Model, command: CallModel, steps: Sequence[Step], rows: Sequence[Any]
@@ -33,14 +40,18 @@ class Asker:
         """
         tools = self._parts.tools
         if not self._ready:
-            await tools.make_ready(run, self._begun)
+            await tools.make_ready(run, self._begun, retrieval=self._retrieval)
+            if self._retrieval:
+                self._documents = await tools.documents(run, model.context_length)
             self._ready = True
-        chat = request.compose(run, await tools.functions(run, self._project_id), command, steps)
+        functions = await tools.functions(run, self._project_id)
+        chat = request.compose(run, functions, command, steps, self._documents.text)
         window = request.window(run, model, command, chat)
         async with self._db.acquire() as conn:
             conversation = await history.load(conn, run.thread_id, window, run.id)
         shown = await self._parts.pictures.show(
             conversation.messages, self._project_id, model=run.model, can_see=model.images
         )
-        material = await tools.material(run, self._project_id, conversation.sources, rows)
+        sources = {**conversation.sources, **self._documents.sources}
+        material = await tools.material(run, self._project_id, sources, rows)
         return request.with_conversation(chat, shown), material

@@ -1,8 +1,9 @@
 """Citations: markers in an answer's text that name a search result become annotations.
 
 The model is shown every result behind a marker, `【4:0†notes.pdf】` (search 4 of
-the thread, its result 0, the file's name), and told to cite by copying it. A
-marker that names no result stays text.
+the thread, its result 0, the file's name), and told to cite by copying it. Parts
+of documents that stand whole in the prompt have markers of one number,
+`【13†notes.pdf】`. A marker that names neither stays text.
 
 Pure: nothing in this file does I/O.
 """
@@ -17,9 +18,9 @@ from assistd.runs.marks import UNCLEAR, Doubt, Mark, Source
 
 _OPEN = "【"
 _CLOSE = "】"
-_MARKER = re.compile(r"【([0-9]{1,9}):([0-9]{1,4})†([^【】]*)】")
+_MARKER = re.compile(r"【([0-9]{1,9})(?::([0-9]{1,4}))?†([^【】]*)】")
 # What may still become a marker.
-_BEGINNING = re.compile(r"【(?:[0-9]{1,9}(?::(?:[0-9]{1,4}(?:†[^【】]*)?)?)?)?\Z")
+_BEGINNING = re.compile(r"【(?:[0-9]{1,9}(?::[0-9]{0,4}|(?::[0-9]{1,4})?†[^【】]*)?)?\Z")
 _LONGEST = 300  # characters; a file's name has at most 255
 
 # The service's older form has this word in place of the name, and models remember it.
@@ -30,13 +31,18 @@ _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
 
-# Results by the number of their search in the thread, and their place in it.
-Sources = Mapping[tuple[int, int], Source]
+# Results by the number of their search in the thread, and their place in it; parts of documents by their one number.
+Sources = Mapping[tuple[int, ...], Source]
 
 
 def marker(search: int, place: int, filename: str) -> str:
     """Return the marker of a search result."""
     return f"{_OPEN}{search}:{place}†{shown_name(filename)}{_CLOSE}"
+
+
+def document_marker(number: int, filename: str) -> str:
+    """Return the marker of a part of a document."""
+    return f"{_OPEN}{number}†{shown_name(filename)}{_CLOSE}"
 
 
 def shown_name(filename: str) -> str:
@@ -65,7 +71,7 @@ class Citations:
         return UNCLEAR if waits else None
 
     def _cited(self, found: re.Match[str]) -> Source | None:
-        source = self._sources.get((int(found[1]), int(found[2])))
+        source = self._sources.get(tuple(int(number) for number in found.group(1, 2) if number is not None))
         if source is None or found[3].strip() not in (shown_name(source.filename), _ANY_NAME):
             return None
         return source

@@ -84,9 +84,9 @@ class Execution:
         self._streams = streams
         self._parts = parts
         self._project_id = claimed.project_id
-        self._include_results = claimed.include_results
+        self._manner = claimed.manner
         begun = time.monotonic() - max(0.0, claimed.now - (claimed.run.started_at or claimed.now))
-        self._asker = Asker(db, parts, claimed.project_id, begun)
+        self._asker = Asker(db, parts, claimed.project_id, begun, retrieval=claimed.manner.retrieval)
         self._id = claimed.run.id
         self._lease = claimed.lease
         self._offset = claimed.now - time.monotonic()
@@ -338,7 +338,7 @@ class Execution:
         """Complete a step whose outputs are all there."""
         row = self._stored_steps[step_id]
         shown = msgspec.structs.replace(
-            store.streamed_step(row, with_content=self._include_results),
+            store.streamed_step(row, with_content=self._manner.include_results),
             status="completed",
             completed_at=self._clock(),
             usage=store.usage_of(row),

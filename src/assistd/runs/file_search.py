@@ -13,7 +13,9 @@ from assistd.db import sql
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelError, ModelUnavailable
+from assistd.runs import documents
 from assistd.runs.citations import marker, shown_name
+from assistd.runs.documents import Documents, Room
 from assistd.runs.marks import Source
 from assistd.runs.wire import Exchange, FileSearchCall, ResultText, Run, SearchResult
 from assistd.vector_stores import files, store
@@ -35,7 +37,7 @@ FUNCTION: dict[str, Any] = {
     },
 }
 
-_WAIT_SECONDS = 60.0  # for files of the thread that are still being indexed
+_WAIT_SECONDS = 60.0  # for files that are still being indexed
 _LOOK_SECONDS = 0.2
 _PAUSES = (0.5, 2.0)  # before the second and the third try of a search whose embedding is out of reach
 _BYTES_PER_TOKEN = 3
@@ -97,10 +99,11 @@ class FileSearch:
         self._db = db
         self._searcher = searcher
 
-    async def make_ready(self, run: Run, since: float) -> None:
+    async def make_ready(self, run: Run, since: float, *, retrieval: bool = False) -> None:
         """Note that the run uses its stores, and wait until the files of its thread are indexed, a minute at most.
 
-        `since` is when the waiting began, on the monotonic clock: a worker that takes over does not begin anew.
+        `retrieval`: and those of its assistant, within the same minute. `since` is when the waiting began, on the
+        monotonic clock: a worker that takes over does not begin anew.
         Raises SearchFailed where a store of the thread has expired.
         """
         stores = await self._stores(run)
@@ -112,11 +115,25 @@ class FileSearch:
                 await store.require_usable(conn, stores.project_id, stores.thread)
             except APIError as refusal:
                 raise SearchFailed(refusal.message) from refusal
-        while stores.thread and time.monotonic() < since + _WAIT_SECONDS:
+        awaited = stores.ids if retrieval else stores.thread
+        while awaited and time.monotonic() < since + _WAIT_SECONDS:
             async with self._db.acquire() as conn:
-                if not await store.in_progress(conn, stores.thread):
+                if not await store.in_progress(conn, awaited):
                     return
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def documents(self, run: Run, context_length: int) -> Documents:
+        """Return the smallest files of the run's stores, each once: as many as have room in the prompt.
+
+        From the smallest on, up to the first that does not fit. The model may read `context_length` tokens.
+        """
+        stores = await self._stores(run)
+        if not stores.ids:
+            return Documents()
+        room = Room.within(context_length, run.max_prompt_tokens)
+        async with self._db.acquire() as conn:
+            found = await files.smallest(conn, stores.project_id, stores.ids, room.passages)
+        return documents.told(found, room)
 
     async def answer(
         self, run: Run, exchanges: Sequence[Exchange], context_length: int
@@ -196,7 +213,7 @@ def told(call: FileSearchCall, exchange: Exchange) -> str:
     return "\n\n".join(parts)
 
 
-def sources(call: FileSearchCall, exchange: Exchange) -> dict[tuple[int, int], Source]:
+def sources(call: FileSearchCall, exchange: Exchange) -> dict[tuple[int, ...], Source]:
     """Return what an answer may cite of a search."""
     if exchange.search is None:
         return {}

@@ -166,7 +166,7 @@ async def _with_first(conn: Any, thread_id: str, items: list[_Item], window: Win
 
 def _conversation(items: Sequence[_Item]) -> Conversation:
     messages: list[Any] = []
-    sources: dict[tuple[int, int], Source] = {}
+    sources: dict[tuple[int, ...], Source] = {}
     spoke: str | None = None  # the run whose words stand last, which its tool calls join
     for item in items:
         if item.role != "tools":
@@ -196,7 +196,7 @@ class _ToldCall(msgspec.Struct, frozen=True):
     output: str
 
 
-def _told_calls(item: _Item, sources: dict[tuple[int, int], Source]) -> list[_ToldCall]:
+def _told_calls(item: _Item, sources: dict[tuple[int, ...], Source]) -> list[_ToldCall]:
     """Return the calls of a step as the model sees them again; adds what may be cited of them to `sources`."""
     exchanges = {} if item.exchange is None else {e.id: e for e in _exchanges.decode(item.exchange)}
     calls = []

@@ -20,7 +20,7 @@ from assistd.db import sql
 from assistd.llm.protocol import Usage
 from assistd.runs.frames import Batch
 from assistd.runs.machine import TERMINAL, Status, check_transition
-from assistd.runs.store import NewRun, run_of
+from assistd.runs.store import Manner, NewRun, manner_of, run_of
 from assistd.runs.wire import Exchange, LastError, Run
 from assistd.web.wire import to_json
 
@@ -85,7 +85,7 @@ class Claimed(msgspec.Struct, frozen=True):
     steps: Sequence[Any]  # rows, oldest first
     last_number: int  # of its events
     now: float
-    include_results: bool = False  # whether its stream shows the words of search results
+    manner: Manner = Manner()
 
     @classmethod
     def new(cls, project_id: str, new: NewRun) -> Claimed:
@@ -93,7 +93,7 @@ class Claimed(msgspec.Struct, frozen=True):
         run = new.begun
         assert run is not None
         assert run.expires_at is not None
-        return cls(project_id, run, 1, run.expires_at, NO_USAGE, [], new.begin.last, new.now, new.include_results)
+        return cls(project_id, run, 1, run.expires_at, NO_USAGE, [], new.begin.last, new.now, new.manner)
 
 
 async def claim(conn: Any, run_id: str, lease: int) -> Claimed | None:
@@ -136,7 +136,7 @@ async def _claimed(conn: Any, row: Any) -> Claimed:
         steps=await conn.fetch(SQL["steps"], row["id"]),
         last_number=row["last_number"],
         now=row["now"],
-        include_results=row["include_results"],
+        manner=manner_of(row),
     )
 
 

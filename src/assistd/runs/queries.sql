@@ -18,10 +18,10 @@ WITH thread AS (
     INSERT INTO runs (
         id, project_id, thread_id, assistant_id, created_at, expires_at, model, instructions, tools, tool_resources,
         metadata, temperature, top_p, reasoning_effort, max_prompt_tokens, max_completion_tokens, truncation_strategy,
-        tool_choice, parallel_tool_calls, response_format, lease, status, started_at, include_results
+        tool_choice, parallel_tool_calls, response_format, lease, status, started_at, include_results, retrieval
     )
     SELECT $1, $2, id, $4, $5, $6, $7, $8, $9::json, $10::json, $11::json, $12, $13, $14, $15, $16, $17::json,
-        $18::json, $19, $20::json, $24, $27, $28, $29
+        $18::json, $19, $20::json, $24, $27, $28, $29, $30
     FROM thread
 ), told AS (
     INSERT INTO run_events (run_id, lease, first_number, last_number, frames)

@@ -17,18 +17,25 @@ from assistd.runs.wire import Run, TruncationStrategy
 # A client that is asked again and again can stop; the server's own tools would go on until the run expires.
 _MOST_ROUNDS = 20
 
+# Of an assistant without instructions, on a thread without a message. v1 took such runs; no model takes nothing.
+_NOTHING_SAID = {"role": "system", "content": "Nothing has been said yet. Greet the user, and ask how you can help."}
+
 _strategy = msgspec.json.Decoder(TruncationStrategy)
 
 
-def compose(run: Run, functions: Mapping[str, Any], command: CallModel, steps: Sequence[Step]) -> ChatRequest:
+def compose(
+    run: Run, functions: Mapping[str, Any], command: CallModel, steps: Sequence[Step], documents: str = ""
+) -> ChatRequest:
     """Make the request but for the conversation, which `with_conversation` adds; `steps` are the run's so far.
 
-    `functions` are the server's own tools as the model is offered them, by their types.
+    `functions` are the server's own tools as the model is offered them, by their types. `documents` are the words of
+    files that stand behind the instructions, in the same message: many templates take only one of the system.
 
     A forced tool choice holds for the first turn only: the model must call a tool before it answers, not for ever.
     And a model that does nothing but search or run code, again and again, has to answer at some point.
     """
     tools = _tools(run, functions)
+    system = "\n\n".join(words for words in (run.instructions, documents) if words)
     choice = _choice(msgspec.json.decode(run.tool_choice)) if tools else None
     if choice not in (None, "none") and any(step.type == "tool_calls" for step in steps):
         choice = None
@@ -36,7 +43,7 @@ def compose(run: Run, functions: Mapping[str, Any], command: CallModel, steps: S
         choice = "none"
     return ChatRequest(
         model=run.model,
-        messages=[{"role": "system", "content": run.instructions}] if run.instructions else [],
+        messages=[{"role": "system", "content": system}] if system else [],
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=False if tools and not run.parallel_tool_calls else None,
@@ -61,19 +68,20 @@ def _rounds_without_client(steps: Sequence[Step]) -> int:
 
 def window(run: Run, model: Model, command: CallModel, chat: ChatRequest) -> Window:
     """Say how much of the thread fits beside the request's own weight and the answer."""
+    system = "".join(message["content"] for message in chat.messages)
     strategy = _strategy.decode(run.truncation_strategy)
     room = model.context_length // 4
     answer = room if command.completion_tokens is None else min(command.completion_tokens, room)
     tokens = model.context_length - answer
     if command.prompt_tokens is not None:
         tokens = min(tokens, command.prompt_tokens)
-    tokens -= estimate(len((run.instructions or "").encode())) + estimate(len(msgspec.json.encode(chat.tools)))
+    tokens -= estimate(len(system.encode())) + estimate(len(msgspec.json.encode(chat.tools)))
     return Window(tokens, strategy.last_messages if strategy.type == "last_messages" else None)
 
 
 def with_conversation(chat: ChatRequest, conversation: Sequence[Any]) -> ChatRequest:
     """Put the conversation behind the instructions."""
-    return msgspec.structs.replace(chat, messages=[*chat.messages, *conversation])
+    return msgspec.structs.replace(chat, messages=[*chat.messages, *conversation] or [_NOTHING_SAID])
 
 
 def tool_set(run: Run) -> ToolSet:

@@ -17,7 +17,7 @@ from assistd.runs import store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
 from assistd.runs.progress import Claimed
-from assistd.runs.store import JOB, Ground, NewRun
+from assistd.runs.store import JOB, Ground, Manner, NewRun
 from assistd.runs.stream import Streams
 from assistd.runs.wire import (
     INCLUDE_CONTENT,
@@ -71,45 +71,62 @@ class Runs:
     async def create(self, request: Request) -> Run | Events:
         options = request.body(CreateRun)
         check_id("assistant_id", options.assistant_id)
-        include_results = _includes_content(request)
-        thread_id = request.path["thread_id"]
-        claim = self._worker.claim(JOB)
-        # Without messages to add, what is written is one statement and needs no transaction of its own.
-        async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
-            ground = await store.prepare(conn, request.project_id, thread_id, options.assistant_id)
-            # Who has the variables of the thread's code is asked first.
-            elsewhere = ground.holder if ground.holder != self._worker.name and _codes(options, ground) else None
-            claim = None if elsewhere else claim
-            new = store.compose(
-                options,
-                ground.assistant,
-                thread_id,
-                now=ground.now,
-                life=self._life,
-                claim=claim,
-                include_results=include_results,
-            )
-            if not (ground.has_question or _asks(options.additional_messages) or new.run.instructions):
-                raise errors.nothing_to_run()
-            await store.create(conn, request.project_id, new, claim, elsewhere)
-            if options.additional_messages:
-                await threads.add_messages(
-                    conn, request.project_id, thread_id, options.additional_messages, self._embedding_model
-                )
-        return self._begin_new(request.project_id, new, claim, options.stream)
+        manner = Manner(include_results=_includes_content(request))
+        return await self.begin(request.project_id, request.path["thread_id"], options, manner)
 
     async def create_with_thread(self, request: Request) -> Run | Events:
         options = request.body(CreateThreadAndRun)
         check_id("assistant_id", options.assistant_id)
-        include_results = _includes_content(request)
+        manner = Manner(include_results=_includes_content(request))
+        return await self.begin_with_thread(request.project_id, options, manner)
+
+    async def begin(
+        self, project_id: str, thread_id: str, options: CreateRun, manner: Manner, *, may_be_empty: bool = False
+    ) -> Run | Events:
+        """Create a run on a thread and have it carried out; answer with it, or with its stream if it asks for that.
+
+        `may_be_empty`: also where there is nothing to answer: no message of a user, and no instructions.
+        """
+        claim = self._worker.claim(JOB)
+        # Without messages to add, what is written is one statement and needs no transaction of its own.
+        async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
+            ground = await store.prepare(conn, project_id, thread_id, options.assistant_id)
+            # Who has the variables of the thread's code is asked first.
+            elsewhere = ground.holder if ground.holder != self._worker.name and _codes(options, ground) else None
+            claim = None if elsewhere else claim
+            new = store.compose(
+                options, ground.assistant, thread_id, now=ground.now, life=self._life, claim=claim, manner=manner
+            )
+            asks = ground.has_question or _asks(options.additional_messages)
+            if not (asks or new.run.instructions or may_be_empty):
+                raise errors.nothing_to_run()
+            await store.create(conn, project_id, new, claim, elsewhere)
+            if options.additional_messages:
+                await threads.add_messages(
+                    conn,
+                    project_id,
+                    thread_id,
+                    options.additional_messages,
+                    self._embedding_model,
+                    days=manner.thread_store_days,
+                )
+        return self._begin_new(project_id, new, claim, options.stream)
+
+    async def begin_with_thread(
+        self, project_id: str, options: CreateThreadAndRun, manner: Manner, *, may_be_empty: bool = False
+    ) -> Run | Events:
+        """As `begin`, with a new thread."""
         new_thread = options.thread or CreateThread()
         claim = self._worker.claim(JOB)
         async with self._db.transaction() as conn:
-            assistant = await assistants.get(conn, request.project_id, options.assistant_id)
-            if not _asks(new_thread.messages) and not (options.instructions or assistant.instructions):
+            assistant = await assistants.get(conn, project_id, options.assistant_id)
+            asks = _asks(new_thread.messages)
+            if not (asks or options.instructions or assistant.instructions or may_be_empty):
                 raise errors.nothing_to_run()
-            thread = await threads.create_thread(conn, request.project_id, new_thread, self._embedding_model)
-            resources = await settle(conn, request.project_id, options.tool_resources, self._embedding_model)
+            thread = await threads.create_thread(
+                conn, project_id, new_thread, self._embedding_model, days=manner.thread_store_days
+            )
+            resources = await settle(conn, project_id, options.tool_resources, self._embedding_model)
             now = await store.now(conn)
             new = store.compose(
                 options,
@@ -118,12 +135,12 @@ class Runs:
                 now=now,
                 life=self._life,
                 claim=claim,
+                manner=manner,
                 tool_resources=resources,
                 created_thread=threads.shown_resources(thread),
-                include_results=include_results,
             )
-            await store.create(conn, request.project_id, new, claim)
-        return self._begin_new(request.project_id, new, claim, options.stream)
+            await store.create(conn, project_id, new, claim)
+        return self._begin_new(project_id, new, claim, options.stream)
 
     async def submit(self, request: Request) -> Run | Events:
         outputs = request.body(SubmitToolOutputs)

@@ -13,6 +13,7 @@ from assistd.runs import code_interpreter, file_search
 from assistd.runs.calls import OpenCalls
 from assistd.runs.citations import Sources
 from assistd.runs.code_interpreter import CodeInterpreter, Tell
+from assistd.runs.documents import Documents
 from assistd.runs.file_search import FileSearch
 from assistd.runs.turn import Material
 from assistd.runs.wire import Exchange, Run, ToolCalls
@@ -25,10 +26,16 @@ class ServerTools:
         self._search = search
         self._code = code
 
-    async def make_ready(self, run: Run, since: float) -> None:
+    async def make_ready(self, run: Run, since: float, *, retrieval: bool = False) -> None:
         """Wait until what the tools need is there; see `FileSearch.make_ready`."""
         if file_search.options_of(run) is not None:
-            await self._search.make_ready(run, since)
+            await self._search.make_ready(run, since, retrieval=retrieval)
+
+    async def documents(self, run: Run, context_length: int) -> Documents:
+        """Return the files of a run that stand whole in its prompt; see `FileSearch.documents`."""
+        if file_search.options_of(run) is None:
+            return Documents()
+        return await self._search.documents(run, context_length)
 
     async def functions(self, run: Run, project_id: str) -> dict[str, Any]:
         """Return the tools that a run has as functions that a model is offered, by their types."""

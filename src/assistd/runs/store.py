@@ -24,6 +24,7 @@ from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
 from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls, shown_details
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails, Thread
+from assistd.vector_stores.tool_resources import THREAD_STORE_DAYS
 from assistd.web.paging import fetch_page
 from assistd.web.tools import normalize_choice, normalize_format, normalize_tools
 from assistd.web.wire import ListOf, Page, page_of, to_json
@@ -38,6 +39,22 @@ _ACTIVE = frozenset(Status) - TERMINAL
 
 
 # --- creating
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How a run is carried out, beyond what its object shows.
+
+    `include_results`: its stream shows the words of what file search found. `retrieval`: its file search is the
+    retrieval of v1, which waits for all of its files and puts small ones whole into the prompt.
+    """
+
+    include_results: bool = False
+    retrieval: bool = False
+
+    @property
+    def thread_store_days(self) -> int | None:
+        """After how many days without use a vector store that is made for the thread expires: in v1 none did."""
+        return None if self.retrieval else THREAD_STORE_DAYS
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -63,7 +80,7 @@ class NewRun(msgspec.Struct, frozen=True):
     begun: Run | None
     begin: Batch  # the stream's first events, which stand in the log from the start
     now: float  # the database's time, in Unix seconds
-    include_results: bool = False  # whether its stream shows the words of search results
+    manner: Manner = Manner()
 
 
 def compose(
@@ -74,9 +91,9 @@ def compose(
     now: float,
     life: int,
     claim: Claim | None,
+    manner: Manner,
     tool_resources: Any = None,
     created_thread: Thread | None = None,
-    include_results: bool = False,
 ) -> NewRun:
     """Make a new run of its request and assistant, with the events that begin its stream."""
     truncation = options.truncation_strategy
@@ -130,7 +147,7 @@ def compose(
         scribe.event("thread.run.in_progress", streamed(begun))
     begin = scribe.take()
     assert begin is not None
-    return NewRun(run, begun, begin, now, include_results)
+    return NewRun(run, begun, begin, now, manner)
 
 
 def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
@@ -193,7 +210,8 @@ async def create(conn: Any, project_id: str, new: NewRun, claim: Claim | None, o
         claim.worker if claim is not None else offer_to,
         run.status,
         run.started_at,
-        new.include_results,
+        new.manner.include_results,
+        new.manner.retrieval,
     )
     if not created:
         await prepare(conn, project_id, run.thread_id, run.assistant_id)  # says what has changed
@@ -281,7 +299,7 @@ async def submit(conn: Any, project_id: str, thread_id: str, id: str, outputs: S
         streamed_step(step),
         status="completed",
         completed_at=row["now"],
-        step_details=shown_details(to_json(details), with_content=row["include_results"]),
+        step_details=shown_details(to_json(details), with_content=manner_of(row).include_results),
         usage=usage_of(step),
     )
     scribe = Scribe(id, row["lease"], await conn.fetchval(SQL["last_number"], id))
@@ -350,6 +368,11 @@ def run_of(row: Any) -> Run:
         tool_choice=row["tool_choice"],
         parallel_tool_calls=row["parallel_tool_calls"],
     )
+
+
+def manner_of(row: Any) -> Manner:
+    """Return how a run is carried out, of its row."""
+    return Manner(row["include_results"], row["retrieval"])
 
 
 def streamed(run: Run) -> Run:

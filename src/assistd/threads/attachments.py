@@ -12,7 +12,7 @@ from assistd.errors import APIError
 from assistd.files import store as files
 from assistd.threads.wire import CreateMessage, ImageFilePart
 from assistd.vector_stores import store as vector_stores
-from assistd.vector_stores.tool_resources import MAX_CODE_FILES, THREAD_STORE_DAYS
+from assistd.vector_stores.tool_resources import MAX_CODE_FILES
 from assistd.vector_stores.wire import CreateVectorStore, ExpiresAfter
 from assistd.web.wire import to_json
 
@@ -27,12 +27,17 @@ def bring_files(messages: Iterable[CreateMessage]) -> bool:
 
 
 async def take_in(
-    conn: Any, project_id: str, thread_id: str, messages: Sequence[CreateMessage], embedding_model: str
+    conn: Any,
+    project_id: str,
+    thread_id: str,
+    messages: Sequence[CreateMessage],
+    embedding_model: str,
+    days: int | None,
 ) -> None:
     """Give the attachments of new messages to the thread's tools, and make sure of their pictures.
 
-    The thread's vector store is made on first use. Runs in the caller's transaction, which holds the thread. Raises
-    APIError for files that are not there or cannot be used.
+    The thread's vector store is made on first use, and expires `days` after its last. Runs in the caller's
+    transaction, which holds the thread. Raises APIError for files that are not there or cannot be used.
     """
     await _check_pictures(conn, project_id, [file_id for message in messages for file_id in _pictures(message)])
     to_run, to_search = _wanted(messages)
@@ -51,12 +56,17 @@ async def take_in(
                 code="array_above_max_length",
             )
     if to_search:
-        await _index(conn, project_id, resources, to_search, embedding_model)
+        await _index(conn, project_id, resources, to_search, embedding_model, days)
     await conn.execute(SQL["set_resources"], thread_id, to_json(resources))
 
 
 async def _index(
-    conn: Any, project_id: str, resources: dict[str, Any], file_ids: Sequence[str], embedding_model: str
+    conn: Any,
+    project_id: str,
+    resources: dict[str, Any],
+    file_ids: Sequence[str],
+    embedding_model: str,
+    days: int | None,
 ) -> None:
     """Put files into the thread's vector store, which is made where there is none."""
     resources.setdefault("code_interpreter", {"file_ids": []})
@@ -64,7 +74,7 @@ async def _index(
     if ids:
         await vector_stores.attach(conn, project_id, ids[0], file_ids)
         return
-    policy = ExpiresAfter(anchor="last_active_at", days=THREAD_STORE_DAYS)
+    policy = None if days is None else ExpiresAfter(anchor="last_active_at", days=days)
     new = CreateVectorStore(file_ids=list(file_ids), expires_after=policy)
     made = await vector_stores.create(conn, project_id, new, embedding_model)
     ids.append(made.id)

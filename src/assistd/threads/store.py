@@ -33,18 +33,21 @@ _SHOWN_RESOURCES = msgspec.Raw(b'{"code_interpreter":{"file_ids":[]}}')
 # --- threads
 
 
-async def create_thread(conn: Any, project_id: str, new: CreateThread, embedding_model: str) -> Thread:
+async def create_thread(
+    conn: Any, project_id: str, new: CreateThread, embedding_model: str, *, days: int | None = THREAD_STORE_DAYS
+) -> Thread:
     """Add a thread and its first messages. The answer shows its resources, with what the messages attach.
 
-    `embedding_model` is what a vector store made on the way remembers. Run it in a transaction unless `is_plain`.
+    `embedding_model` is what a vector store made on the way remembers; after so many `days` without use it expires,
+    never where that is None. Run it in a transaction unless `is_plain`.
     """
-    settled = await settle(conn, project_id, new.tool_resources, embedding_model, days=THREAD_STORE_DAYS)
+    settled = await settle(conn, project_id, new.tool_resources, embedding_model, days=days)
     resources = to_json(settled)
     row = await conn.fetchrow(
         SQL["create_thread"], ids.new("thread_"), project_id, resources, to_json(new.metadata or {})
     )
     if new.messages:
-        await add_messages(conn, project_id, row["id"], new.messages, embedding_model)
+        await add_messages(conn, project_id, row["id"], new.messages, embedding_model, days=days)
         if attachments.bring_files(new.messages):
             resources = await conn.fetchval(SQL["lock_resources"], row["id"])
     return Thread(id=row["id"], created_at=row["created_at"], metadata=row["metadata"], tool_resources=resources)
@@ -104,11 +107,18 @@ def _thread(row: Any, id: str) -> Thread:
 
 
 async def create_message(
-    conn: Any, project_id: str, thread_id: str, new: CreateMessage, embedding_model: str
+    conn: Any,
+    project_id: str,
+    thread_id: str,
+    new: CreateMessage,
+    embedding_model: str,
+    *,
+    days: int | None = THREAD_STORE_DAYS,
 ) -> Message:
     """Add a message. Raises APIError where the thread is not there or a run is active on it.
 
-    Run it in a transaction where the message brings files.
+    `embedding_model` and `days` are those of a vector store made on the way, as in `create_thread`. Run it in a
+    transaction where the message brings files.
     """
     if attachments.bring_files([new]):
         # Two messages that share a lock on the thread would wait for each other when both come to change it.
@@ -119,16 +129,22 @@ async def create_message(
     if row["active_run_id"] is not None:
         raise errors.thread_is_busy_for_messages(thread_id, row["active_run_id"])
     if attachments.bring_files([new]):
-        await attachments.take_in(conn, project_id, thread_id, [new], embedding_model)
+        await attachments.take_in(conn, project_id, thread_id, [new], embedding_model, days)
     return message(row)
 
 
 async def add_messages(
-    conn: Any, project_id: str, thread_id: str, new: Sequence[CreateMessage], embedding_model: str
+    conn: Any,
+    project_id: str,
+    thread_id: str,
+    new: Sequence[CreateMessage],
+    embedding_model: str,
+    *,
+    days: int | None = THREAD_STORE_DAYS,
 ) -> list[Message]:
-    """Add messages in their order to a thread that the caller holds, in a transaction."""
+    """Add messages in their order to a thread that the caller holds, in a transaction. See `create_message`."""
     if attachments.bring_files(new):
-        await attachments.take_in(conn, project_id, thread_id, new, embedding_model)
+        await attachments.take_in(conn, project_id, thread_id, new, embedding_model, days)
     rows = await conn.fetch(
         SQL["create_messages"],
         thread_id,

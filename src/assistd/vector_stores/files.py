@@ -137,8 +137,33 @@ async def content(conn: Any, project_id: str, store_id: str, file_id: str) -> Fi
     """Return the text that was read from a file, in pieces; none until it is completed. Raises APIError (404)."""
     row = await _row(conn, project_id, store_id, file_id)
     passages = [passage["text"] for passage in await conn.fetch(SQL["passages"], row["key"])]
+    return FileContent([Text(piece) for piece in _pieces(row, passages)])
+
+
+def _pieces(row: Any, passages: Sequence[str]) -> list[str]:
     overlap = msgspec.json.decode(row["chunking_strategy"])["static"]["chunk_overlap_tokens"]
-    return FileContent([Text(piece) for piece in pieces_of(passages, overlapping=overlap > 0)])
+    return list(pieces_of(passages, overlapping=overlap > 0))
+
+
+class Document(NamedTuple):
+    """A file of a store with its whole text, in pieces."""
+
+    file_id: str
+    filename: str
+    pieces: Sequence[str]
+
+
+async def smallest(conn: Any, project_id: str, store_ids: Sequence[str], most_bytes: int) -> list[Document]:
+    """Return the smallest files that are in these stores, smallest first, each once.
+
+    That is as many as have passages of `most_bytes` together, in UTF-8 and with what they share counted twice.
+    """
+    rows = await conn.fetch(SQL["smallest"], project_id, store_ids, most_bytes)
+    passages: dict[int, list[str]] = {row["key"]: [] for row in rows}
+    for passage in await conn.fetch(SQL["passages_of"], list(passages)) if rows else ():
+        passages[passage["file_key"]].append(passage["text"])
+    found = (Document(row["file_id"], row["filename"], _pieces(row, passages[row["key"]])) for row in rows)
+    return [document for document in found if document.pieces]
 
 
 class Unread(NamedTuple):

@@ -81,6 +81,27 @@ ORDER BY seq DESC LIMIT $4
 -- name: passages
 SELECT text FROM chunks WHERE file_key = $1 ORDER BY number
 
+-- name: smallest
+-- The smallest files of stores that were read, each once, as long as their passages have $3 bytes together. What a
+-- file uses are its passages, and two bytes for each number of their vectors.
+WITH once AS (
+    SELECT DISTINCT ON (v.file_id) v.key, v.seq, v.file_id, f.filename, v.chunking_strategy, size.bytes
+    FROM vector_stores s
+    JOIN vector_store_files v ON v.store_key = s.key
+    JOIN files f ON f.id = v.file_id,
+    LATERAL (SELECT v.usage_bytes - 2 * v.chunks * COALESCE(s.dimensions, 0) AS bytes) AS size
+    WHERE s.project_id = $1 AND s.id = ANY ($2::text[]) AND (s.expires_at IS NULL OR s.expires_at > unix_now())
+      AND v.status = 'completed' AND size.bytes <= $3::bigint
+    ORDER BY v.file_id, size.bytes, v.key
+)
+SELECT key, file_id, filename, chunking_strategy
+FROM (SELECT *, sum(bytes) OVER (ORDER BY bytes, seq, key) AS together FROM once) AS ranked
+WHERE together <= $3
+ORDER BY bytes, seq, key
+
+-- name: passages_of
+SELECT file_key, text FROM chunks WHERE file_key = ANY ($1::bigint[]) ORDER BY file_key, number
+
 -- name: unread
 SELECT f.filename, v.last_error
 FROM vector_store_files v

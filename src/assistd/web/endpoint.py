@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import structlog
@@ -49,8 +50,8 @@ class Relayed:
         self.chunks = chunks
 
 
-# What a handler may return: a struct to encode as JSON, or one of the two streams.
-Answer = msgspec.Struct | Events | Relayed
+# What a handler may return: what is encoded as a JSON object, or one of the two streams.
+Answer = msgspec.Struct | dict[str, Any] | Events | Relayed
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
@@ -58,14 +59,29 @@ Handler = Callable[[Request], Awaitable[Answer]]
 class Path:
     """One path of the API and its handlers by method.
 
-    `beta`: it wants the `OpenAI-Beta` header. `streamed`: its POST handler reads the body itself, by
-    `request.stream`, because that may be large.
+    `beta`: it wants the `OpenAI-Beta` header, which says whether the `handlers` serve the request or those of the
+    older version of the API, `v1`. `streamed`: its POST handler reads the body itself, by `request.stream`,
+    because that may be large.
     """
 
     template: str
     handlers: Mapping[str, Handler]
     beta: bool = True
     streamed: bool = False
+    v1: Mapping[str, Handler] = field(default_factory=dict)
+
+    def of_version(self, beta: str | None) -> Mapping[str, Handler]:
+        """Return the handlers for an `OpenAI-Beta` header. Raises APIError for one that names no version served."""
+        if not self.beta:
+            return self.handlers
+        versions = {part.strip() for part in (beta or "").split(",")}
+        if "assistants=v2" in versions:
+            return self.handlers
+        if "assistants=v1" not in versions:
+            raise errors.no_beta_header()
+        if not self.v1:
+            raise errors.v1_not_served()
+        return self.v1
 
 
 @dataclass(frozen=True)
@@ -82,10 +98,6 @@ class Endpoint:
 
     path: Path
     door: Door
-    allowed: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.allowed = list(self.path.handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = _Reply(send, ids.request_id())
@@ -112,11 +124,7 @@ class Endpoint:
         method = scope["method"]
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers))
-        handler = self.path.handlers.get(method)
-        if handler is None:
-            raise errors.wrong_method(method, scope["path"], self.allowed)
-        if self.path.beta:
-            _check_beta(headers.get("openai-beta"))
+        handler = self._handler(method, scope["path"], headers.get("openai-beta"))
         body = Body(receive, headers)
         whole = method == "POST" and not self.path.streamed
         request = Request(
@@ -140,6 +148,18 @@ class Endpoint:
             await reply.stream(answer.status, answer.content_type, answer.headers, answer.chunks, receive)
         else:
             await reply.json(200, msgspec.json.encode(answer))
+
+    def _handler(self, method: str, url: str, beta: str | None) -> Handler:
+        """Return the handler of a method. Raises APIError for a method or a version that is not served here."""
+        path = self.path
+        if method not in path.handlers and method not in path.v1:
+            raise errors.wrong_method(method, url, {*path.handlers, *path.v1})
+        handlers = path.of_version(beta)
+        if not handlers:  # the path is there in the other version alone
+            raise errors.unknown_url(method, url)
+        if method not in handlers:
+            raise errors.wrong_method(method, url, handlers)
+        return handlers[method]
 
 
 def routes(paths: list[Path], door: Door) -> list[Route]:
@@ -243,13 +263,6 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 def _bearer(headers: Mapping[str, str]) -> str | None:
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _check_beta(value: str | None) -> None:
-    versions = {part.strip() for part in (value or "").split(",")}
-    if "assistants=v2" in versions:
-        return
-    raise errors.v1_not_served() if "assistants=v1" in versions else errors.no_beta_header()
 
 
 async def _disconnect(receive: Receive) -> None:

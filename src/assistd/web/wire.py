@@ -39,14 +39,14 @@ class Page(msgspec.Struct, frozen=True):
     before: str | None = None
 
 
-class ListOf(msgspec.Struct, Generic[T], frozen=True):
+class ListOf(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """A page of objects. `first_id` and `last_id` are null where the page is empty."""
 
+    object: Literal["list"] = "list"
     data: Sequence[T]
     first_id: str | None
     last_id: str | None
     has_more: bool
-    object: Literal["list"] = "list"
 
 
 class Deleted(msgspec.Struct, frozen=True):
