@@ -78,12 +78,22 @@ async def test_a_text_that_only_looks_like_another_part_stays_the_same() -> None
     assert json.loads(sent.split(b"\n")[1].removeprefix(b"data: ")) == said
 
 
-async def test_pieces_of_a_refusal_become_text() -> None:
-    delta = {"content": [{"index": 0, "type": "refusal", "refusal": "no"}]}
-    encoded = json.dumps({"id": "msg_1", "object": "thread.message.delta", "delta": delta}, separators=(",", ":"))
-    [sent] = await read(f"event: thread.message.delta\ndata: {encoded}\nid: 1-5\n\n".encode())
-    assert b'"value":"no"' in sent
-    assert b"refusal" not in sent
+def refusal(text: str, part: int = 0, message: str = "msg_1") -> bytes:
+    delta = {"content": [{"index": part, "type": "refusal", "refusal": text}]}
+    said = {"id": message, "object": "thread.message.delta", "delta": delta}
+    return f"event: thread.message.delta\ndata: {json.dumps(said, separators=(',', ':'))}\nid: 1-5\n\n".encode()
+
+
+async def test_pieces_of_a_refusal_become_text_that_begins_once() -> None:
+    sent = await read(refusal("I "), refusal("will") + refusal(" not", part=1), refusal("no", message="msg_2"))
+    frames = [frame for frame in b"".join(sent).split(b"\n\n") if frame]
+    parts = [json.loads(f.split(b"\n")[1].removeprefix(b"data: "))["delta"]["content"][0]["text"] for f in frames]
+    assert parts == [
+        {"value": "I ", "annotations": []},
+        {"value": "will"},
+        {"value": " not", "annotations": []},
+        {"value": "no", "annotations": []},
+    ]
 
 
 async def test_a_client_that_goes_away_closes_the_stream_behind() -> None:

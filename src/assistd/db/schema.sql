@@ -278,7 +278,8 @@ CREATE TABLE vector_stores (
     last_active_at  bigint  NOT NULL DEFAULT unix_now(),
     expires_at      bigint  GENERATED ALWAYS AS (last_active_at + expires_days * 86400) STORED,
     embedding_model text    NOT NULL,  -- fixed at creation: vectors of two models do not mix
-    dimensions      integer            -- known when the first file is in
+    dimensions      integer,           -- known when the first file is in
+    implicit        boolean NOT NULL DEFAULT false  -- of v1, whose clients know of no stores; see `drop_implicit_stores`
 );
 CREATE INDEX vector_stores_list ON vector_stores (project_id, seq);
 CREATE INDEX vector_stores_expiry ON vector_stores (expires_at) WHERE expires_at IS NOT NULL;
@@ -426,3 +427,29 @@ END
 $$;
 
 CREATE TRIGGER copy_links BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION copy_links();
+
+-- A store that was made on the way for a client of v1 goes with what it was made for: that client cannot delete what it
+-- does not know of.
+CREATE FUNCTION drop_implicit_stores() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH gone AS (
+        DELETE FROM vector_stores s
+        USING json_array_elements_text(OLD.tool_resources #> '{file_search,vector_store_ids}') AS named (id)
+        WHERE s.id = named.id AND s.implicit AND NOT EXISTS (
+            SELECT FROM assistants WHERE (tool_resources::jsonb #> '{file_search,vector_store_ids}') ? s.id
+        ) AND NOT EXISTS (
+            SELECT FROM threads WHERE (tool_resources::jsonb #> '{file_search,vector_store_ids}') ? s.id
+        )
+        RETURNING s.id, s.project_id, s.seq
+    )
+    INSERT INTO tombstones (id, project_id, seq) SELECT id, project_id, seq FROM gone;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER drop_implicit_stores AFTER DELETE ON assistants FOR EACH ROW
+    WHEN (OLD.tool_resources #> '{file_search,vector_store_ids,0}' IS NOT NULL)
+    EXECUTE FUNCTION drop_implicit_stores();
+CREATE TRIGGER drop_implicit_stores AFTER DELETE ON threads FOR EACH ROW
+    WHEN (OLD.tool_resources #> '{file_search,vector_store_ids,0}' IS NOT NULL)
+    EXECUTE FUNCTION drop_implicit_stores();

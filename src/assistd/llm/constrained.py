@@ -51,11 +51,12 @@ class ConstrainedModel:
         """Make one completion. Raises `ModelError`. Closing the iterator aborts the upstream call."""
         messages = decoded(request.messages)
         history = plain(messages)
-        functions = [] if _goes_in_circles(request, messages) else _offered(request)
+        functions = _offered(request)
+        stuck = bool(functions) and _goes_in_circles(request, messages)
         reader = None
         if functions:
             reader = ReplyReader(answer_is_text=_answer_schema(request.response_format) is _TEXT_ANSWER)
-            inner = _constrained(request, history, functions)
+            inner = _constrained(request, history, functions, stuck)
         else:
             inner = msgspec.structs.replace(request, messages=history, tools=(), tool_choice=None)
         async with aclosing(self._model.stream(inner)) as batches:
@@ -111,10 +112,10 @@ def _offered(request: ChatRequest) -> list[Schema]:
     return functions
 
 
-def _constrained(request: ChatRequest, history: list[Message], functions: list[Schema]) -> ChatRequest:
+def _constrained(request: ChatRequest, history: list[Message], functions: list[Schema], stuck: bool) -> ChatRequest:
     must_call = request.tool_choice not in (None, "auto")
     answer = None if must_call else _answer_schema(request.response_format)
-    schema = {"name": "reply", "strict": True, "schema": reply_schema(functions, answer)}
+    schema = {"name": "reply", "strict": True, "schema": reply_schema([] if stuck else functions, answer)}
     return msgspec.structs.replace(
         request,
         messages=with_system_note(history, _prompt(functions, answer)),
@@ -144,7 +145,7 @@ def _prompt(functions: list[Schema], answer: Schema | None) -> str:
         lines.append(f"- {function['name']}: {words} Arguments: {parameters}")
     lines += ["", "Reply with one JSON object and nothing else. To call a tool:", call_text("NAME", "{...}")]
     if answer is _TEXT_ANSWER:
-        lines += ["Where no tool is needed, or its result is there already, to answer the user:", '{"answer": "TEXT"}']
+        lines += ["Where no tool is needed, or its result is there already, to answer the user:", '{"answer": "..."}']
     elif answer is not None:
         fit = msgspec.json.encode(answer).decode()
         lines += [f"Where no tool is needed, or its result is there already, with an answer that fits {fit}:"]

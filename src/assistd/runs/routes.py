@@ -29,6 +29,7 @@ from assistd.runs.wire import (
     SubmitToolOutputs,
 )
 from assistd.threads import store as threads
+from assistd.threads.attachments import Terms
 from assistd.threads.wire import CreateMessage, CreateThread
 from assistd.vector_stores.tool_resources import settle
 from assistd.web.endpoint import Events, Path
@@ -102,14 +103,8 @@ class Runs:
                 raise errors.nothing_to_run()
             await store.create(conn, project_id, new, claim, elsewhere)
             if options.additional_messages:
-                await threads.add_messages(
-                    conn,
-                    project_id,
-                    thread_id,
-                    options.additional_messages,
-                    self._embedding_model,
-                    days=manner.thread_store_days,
-                )
+                terms = Terms(self._embedding_model, implicit=manner.retrieval)
+                await threads.add_messages(conn, project_id, thread_id, options.additional_messages, terms)
         return self._begin_new(project_id, new, claim, options.stream)
 
     async def begin_with_thread(
@@ -123,9 +118,8 @@ class Runs:
             asks = _asks(new_thread.messages)
             if not (asks or options.instructions or assistant.instructions or may_be_empty):
                 raise errors.nothing_to_run()
-            thread = await threads.create_thread(
-                conn, project_id, new_thread, self._embedding_model, days=manner.thread_store_days
-            )
+            terms = Terms(self._embedding_model, implicit=manner.retrieval)
+            thread = await threads.create_thread(conn, project_id, new_thread, terms)
             resources = await settle(conn, project_id, options.tool_resources, self._embedding_model)
             now = await store.now(conn)
             new = store.compose(

@@ -24,7 +24,6 @@ from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
 from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls, shown_details
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails, Thread
-from assistd.vector_stores.tool_resources import THREAD_STORE_DAYS
 from assistd.web.paging import fetch_page
 from assistd.web.tools import normalize_choice, normalize_format, normalize_tools
 from assistd.web.wire import ListOf, Page, page_of, to_json
@@ -50,11 +49,6 @@ class Manner(msgspec.Struct, frozen=True):
 
     include_results: bool = False
     retrieval: bool = False
-
-    @property
-    def thread_store_days(self) -> int | None:
-        """After how many days without use a vector store that is made for the thread expires: in v1 none did."""
-        return None if self.retrieval else THREAD_STORE_DAYS
 
 
 class Ground(msgspec.Struct, frozen=True):

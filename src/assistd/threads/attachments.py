@@ -12,7 +12,7 @@ from assistd.errors import APIError
 from assistd.files import store as files
 from assistd.threads.wire import CreateMessage, ImageFilePart
 from assistd.vector_stores import store as vector_stores
-from assistd.vector_stores.tool_resources import MAX_CODE_FILES
+from assistd.vector_stores.tool_resources import MAX_CODE_FILES, THREAD_STORE_DAYS
 from assistd.vector_stores.wire import CreateVectorStore, ExpiresAfter
 from assistd.web.wire import to_json
 
@@ -21,23 +21,27 @@ SQL = sql.load(__package__)
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """On what terms a thread takes the files that come with messages.
+
+    `embedding_model` is what a vector store made on the way remembers. `implicit`: the client knows of no stores, and
+    of no limit to the files of a thread (v1): the store does not expire, and goes with the thread.
+    """
+
+    embedding_model: str
+    implicit: bool = False
+
+
 def bring_files(messages: Iterable[CreateMessage]) -> bool:
     """Say whether any of these messages has files, which makes adding it more than one statement."""
     return any(message.attachments or _pictures(message) for message in messages)
 
 
-async def take_in(
-    conn: Any,
-    project_id: str,
-    thread_id: str,
-    messages: Sequence[CreateMessage],
-    embedding_model: str,
-    days: int | None,
-) -> None:
+async def take_in(conn: Any, project_id: str, thread_id: str, messages: Sequence[CreateMessage], terms: Terms) -> None:
     """Give the attachments of new messages to the thread's tools, and make sure of their pictures.
 
-    The thread's vector store is made on first use, and expires `days` after its last. Runs in the caller's
-    transaction, which holds the thread. Raises APIError for files that are not there or cannot be used.
+    The thread's vector store is made on first use. Runs in the caller's transaction, which holds the thread. Raises
+    APIError for files that are not there or cannot be used.
     """
     await _check_pictures(conn, project_id, [file_id for message in messages for file_id in _pictures(message)])
     to_run, to_search = _wanted(messages)
@@ -49,34 +53,27 @@ async def take_in(
     if to_run:
         known = resources.setdefault("code_interpreter", {"file_ids": []})["file_ids"]
         known += [id for id in to_run if id not in known]
-        if len(known) > MAX_CODE_FILES:
+        if len(known) > MAX_CODE_FILES and not terms.implicit:
             raise APIError(
                 f"A thread can have at most {MAX_CODE_FILES} files for the code interpreter.",
                 param="attachments",
                 code="array_above_max_length",
             )
     if to_search:
-        await _index(conn, project_id, resources, to_search, embedding_model, days)
+        await _index(conn, project_id, resources, to_search, terms)
     await conn.execute(SQL["set_resources"], thread_id, to_json(resources))
 
 
-async def _index(
-    conn: Any,
-    project_id: str,
-    resources: dict[str, Any],
-    file_ids: Sequence[str],
-    embedding_model: str,
-    days: int | None,
-) -> None:
+async def _index(conn: Any, project_id: str, resources: dict[str, Any], file_ids: Sequence[str], terms: Terms) -> None:
     """Put files into the thread's vector store, which is made where there is none."""
     resources.setdefault("code_interpreter", {"file_ids": []})
     ids = resources.setdefault("file_search", {"vector_store_ids": []})["vector_store_ids"]
     if ids:
         await vector_stores.attach(conn, project_id, ids[0], file_ids)
         return
-    policy = None if days is None else ExpiresAfter(anchor="last_active_at", days=days)
+    policy = None if terms.implicit else ExpiresAfter(anchor="last_active_at", days=THREAD_STORE_DAYS)
     new = CreateVectorStore(file_ids=list(file_ids), expires_after=policy)
-    made = await vector_stores.create(conn, project_id, new, embedding_model)
+    made = await vector_stores.create(conn, project_id, new, terms.embedding_model, implicit=terms.implicit)
     ids.append(made.id)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assistd.db.pool import Database
 from assistd.threads import attachments, store
+from assistd.threads.attachments import Terms
 from assistd.threads.wire import CreateMessage, CreateThread, Message, ModifyMessage, ModifyThread, Thread
 from assistd.web.endpoint import Path
 from assistd.web.request import Request, check_id
@@ -12,11 +13,12 @@ from assistd.web.wire import Deleted, ListOf
 
 def paths(db: Database, embedding_model: str) -> list[Path]:
     """Return the room's paths, served from this database; `embedding_model` is that of new vector stores."""
+    terms = Terms(embedding_model)
 
     async def create_thread(request: Request) -> Thread:
         new = request.body(CreateThread)
         async with db.acquire() if store.is_plain(new) else db.transaction() as conn:
-            return await store.create_thread(conn, request.project_id, new, embedding_model)
+            return await store.create_thread(conn, request.project_id, new, terms)
 
     async def get_thread(request: Request) -> Thread:
         async with db.acquire() as conn:
@@ -36,7 +38,7 @@ def paths(db: Database, embedding_model: str) -> list[Path]:
     async def create_message(request: Request) -> Message:
         new = request.body(CreateMessage)
         async with db.transaction() if attachments.bring_files([new]) else db.acquire() as conn:
-            return await store.create_message(conn, request.project_id, request.path["thread_id"], new, embedding_model)
+            return await store.create_message(conn, request.project_id, request.path["thread_id"], new, terms)
 
     async def list_messages(request: Request) -> ListOf[Message]:
         page = request.page()

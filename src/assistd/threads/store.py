@@ -10,6 +10,7 @@ import msgspec
 from assistd import errors, ids
 from assistd.db import sql
 from assistd.threads import attachments
+from assistd.threads.attachments import Terms
 from assistd.threads.wire import (
     CreateMessage,
     CreateThread,
@@ -33,21 +34,18 @@ _SHOWN_RESOURCES = msgspec.Raw(b'{"code_interpreter":{"file_ids":[]}}')
 # --- threads
 
 
-async def create_thread(
-    conn: Any, project_id: str, new: CreateThread, embedding_model: str, *, days: int | None = THREAD_STORE_DAYS
-) -> Thread:
+async def create_thread(conn: Any, project_id: str, new: CreateThread, terms: Terms) -> Thread:
     """Add a thread and its first messages. The answer shows its resources, with what the messages attach.
 
-    `embedding_model` is what a vector store made on the way remembers; after so many `days` without use it expires,
-    never where that is None. Run it in a transaction unless `is_plain`.
+    Run it in a transaction unless `is_plain`.
     """
-    settled = await settle(conn, project_id, new.tool_resources, embedding_model, days=days)
+    settled = await settle(conn, project_id, new.tool_resources, terms.embedding_model, days=THREAD_STORE_DAYS)
     resources = to_json(settled)
     row = await conn.fetchrow(
         SQL["create_thread"], ids.new("thread_"), project_id, resources, to_json(new.metadata or {})
     )
     if new.messages:
-        await add_messages(conn, project_id, row["id"], new.messages, embedding_model, days=days)
+        await add_messages(conn, project_id, row["id"], new.messages, terms)
         if attachments.bring_files(new.messages):
             resources = await conn.fetchval(SQL["lock_resources"], row["id"])
     return Thread(id=row["id"], created_at=row["created_at"], metadata=row["metadata"], tool_resources=resources)
@@ -106,19 +104,10 @@ def _thread(row: Any, id: str) -> Thread:
 # --- messages
 
 
-async def create_message(
-    conn: Any,
-    project_id: str,
-    thread_id: str,
-    new: CreateMessage,
-    embedding_model: str,
-    *,
-    days: int | None = THREAD_STORE_DAYS,
-) -> Message:
+async def create_message(conn: Any, project_id: str, thread_id: str, new: CreateMessage, terms: Terms) -> Message:
     """Add a message. Raises APIError where the thread is not there or a run is active on it.
 
-    `embedding_model` and `days` are those of a vector store made on the way, as in `create_thread`. Run it in a
-    transaction where the message brings files.
+    Run it in a transaction where the message brings files.
     """
     if attachments.bring_files([new]):
         # Two messages that share a lock on the thread would wait for each other when both come to change it.
@@ -129,22 +118,16 @@ async def create_message(
     if row["active_run_id"] is not None:
         raise errors.thread_is_busy_for_messages(thread_id, row["active_run_id"])
     if attachments.bring_files([new]):
-        await attachments.take_in(conn, project_id, thread_id, [new], embedding_model, days)
+        await attachments.take_in(conn, project_id, thread_id, [new], terms)
     return message(row)
 
 
 async def add_messages(
-    conn: Any,
-    project_id: str,
-    thread_id: str,
-    new: Sequence[CreateMessage],
-    embedding_model: str,
-    *,
-    days: int | None = THREAD_STORE_DAYS,
+    conn: Any, project_id: str, thread_id: str, new: Sequence[CreateMessage], terms: Terms
 ) -> list[Message]:
-    """Add messages in their order to a thread that the caller holds, in a transaction. See `create_message`."""
+    """Add messages in their order to a thread that the caller holds, in a transaction."""
     if attachments.bring_files(new):
-        await attachments.take_in(conn, project_id, thread_id, new, embedding_model, days)
+        await attachments.take_in(conn, project_id, thread_id, new, terms)
     rows = await conn.fetch(
         SQL["create_messages"],
         thread_id,

@@ -146,10 +146,11 @@ def _usage(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _tools(tools: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_tool(tool) for tool in tools]
+    return [shown_tool(tool) for tool in tools]
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def shown_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool as v1 shows it."""
     match tool["type"]:
         case "file_search":
             return {"type": "retrieval"}

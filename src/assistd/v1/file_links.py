@@ -16,6 +16,7 @@ from assistd.errors import APIError
 from assistd.files import store as files
 from assistd.v1 import tool_files
 from assistd.v1.answers import FileIds
+from assistd.v1.tool_files import Given
 from assistd.v1.wire import MAX_ASSISTANT_FILES, AssistantFile
 from assistd.web.paging import fetch_page
 from assistd.web.wire import Deleted, ListOf, Page, page_of
@@ -23,51 +24,72 @@ from assistd.web.wire import Deleted, ListOf, Page, page_of
 SQL = sql.load(Path(__file__).with_name("file_links.sql"))
 
 
+async def hold(conn: Any, project_id: str, assistant_id: str, embedding_model: str) -> Assistant:
+    """Lock an assistant, and return it."""
+    return await assistants.modify(conn, project_id, assistant_id, ModifyAssistant(), embedding_model)
+
+
 async def replace(
-    conn: Any, project_id: str, assistant: Assistant, wanted: Sequence[str] | None, embedding_model: str
+    conn: Any,
+    project_id: str,
+    assistant: Assistant,
+    wanted: Sequence[str] | None,
+    embedding_model: str,
+    *,
+    judge_all: bool = False,
 ) -> Assistant:
     """Make `wanted` the files of an assistant, or keep those it has, and give its tools what they may use.
 
-    The caller holds the assistant, in a transaction. Raises APIError for files that are not there or of no use.
+    The caller holds the assistant, in a transaction. Raises APIError for new files that are not there or that no tool
+    can use; with `judge_all`, where the tools are new, for any that none can use.
     """
     linked = await _linked(conn, assistant.id)
     wanted = linked if wanted is None else list(dict.fromkeys(wanted))
-    given = await files.require(conn, project_id, wanted)
-    taken = [id for id in linked if id not in wanted]
+    new, taken = [id for id in wanted if id not in linked], [id for id in linked if id not in wanted]
+    await files.require(conn, project_id, new)
     await conn.execute(SQL["unlink"], assistant.id, taken)
-    await conn.execute(SQL["link"], assistant.id, [id for id in wanted if id not in linked])
-    return await tool_files.give(conn, project_id, assistant, given, taken, embedding_model)
+    await conn.execute(SQL["link"], assistant.id, new)
+    there = await files.find(conn, project_id, wanted)
+    given = Given(tool_files.tools_of(assistant), there, taken, wanted if judge_all else new)
+    return await tool_files.give(conn, project_id, assistant, given, embedding_model)
 
 
-async def share(conn: Any, project_id: str, assistant_id: str, tools: Iterable[str], embedding_model: str) -> None:
-    """Let tools of these types use an assistant's files, in a transaction: a run may have tools that it has not.
+async def share(
+    conn: Any, project_id: str, assistant_id: str, tools: frozenset[str] | None, embedding_model: str
+) -> None:
+    """See that a run's tools of these types, or its assistant's, may use the assistant's files, in a transaction.
 
-    Raises APIError where the assistant is not there, or a file is of no use to them.
+    A run may have other tools than its assistant, and v2 may have changed what those may use. Raises APIError (404).
     """
-    if linked := await _linked(conn, assistant_id):
-        assistant = await _hold(conn, project_id, assistant_id, embedding_model)
-        given = await files.require(conn, project_id, linked)
-        await tool_files.give(conn, project_id, assistant, given, [], embedding_model, tools)
+    linked = await _linked(conn, assistant_id)
+    if not linked:
+        return
+    assistant = await assistants.get(conn, project_id, assistant_id)
+    wanted = tool_files.tools_of(assistant) if tools is None else tools
+    if await tool_files.is_given(conn, project_id, assistant, wanted, set(linked)):
+        return
+    assistant = await hold(conn, project_id, assistant_id, embedding_model)
+    there = await files.find(conn, project_id, await _linked(conn, assistant_id))
+    await tool_files.give(conn, project_id, assistant, Given(wanted, there), embedding_model)
 
 
 async def create(conn: Any, project_id: str, assistant_id: str, file_id: str, embedding_model: str) -> AssistantFile:
     """Link a file, in a transaction; one that is linked already stays. Raises APIError as `replace` does."""
-    assistant = await _hold(conn, project_id, assistant_id, embedding_model)
+    assistant = await hold(conn, project_id, assistant_id, embedding_model)
     linked = await _linked(conn, assistant_id)
-    if file_id not in linked:
-        if len(linked) >= MAX_ASSISTANT_FILES:
-            raise APIError(
-                f"An assistant can have at most {MAX_ASSISTANT_FILES} files.",
-                param="file_id",
-                code="array_above_max_length",
-            )
-        await replace(conn, project_id, assistant, [*linked, file_id], embedding_model)
+    if file_id not in linked and len(linked) >= MAX_ASSISTANT_FILES:
+        raise APIError(
+            f"An assistant can have at most {MAX_ASSISTANT_FILES} files.",
+            param="file_id",
+            code="array_above_max_length",
+        )
+    await replace(conn, project_id, assistant, [*linked, file_id], embedding_model)
     return await get(conn, project_id, assistant_id, file_id)
 
 
 async def delete(conn: Any, project_id: str, assistant_id: str, file_id: str, embedding_model: str) -> Deleted:
     """Take a file from an assistant, in a transaction; the file itself stays. Raises APIError (404)."""
-    assistant = await _hold(conn, project_id, assistant_id, embedding_model)
+    assistant = await hold(conn, project_id, assistant_id, embedding_model)
     await get(conn, project_id, assistant_id, file_id)
     linked = await _linked(conn, assistant_id)
     await replace(conn, project_id, assistant, [id for id in linked if id != file_id], embedding_model)
@@ -105,11 +127,6 @@ async def of_holders(conn: Any, holders: Iterable[dict[str, Any]]) -> FileIds:
 
 async def _linked(conn: Any, assistant_id: str) -> list[str]:
     return [row["file_id"] for row in await conn.fetch(SQL["linked"], assistant_id)]
-
-
-async def _hold(conn: Any, project_id: str, assistant_id: str, embedding_model: str) -> Assistant:
-    """Lock an assistant, and return it."""
-    return await assistants.modify(conn, project_id, assistant_id, ModifyAssistant(), embedding_model)
 
 
 def _link_of(row: Any) -> AssistantFile:

@@ -28,20 +28,40 @@ _RENAMED = {b"event: thread.run.incomplete": b"event: thread.run.completed"}
 
 async def translated(frames: AsyncIterator[bytes], client: Client, find_files: FindFiles) -> AsyncIterator[bytes]:
     """Yield the frames of a stream as this client of v1 is to see them."""
+    stream = _Stream(client, find_files)
     async with aclosing(cast(Any, frames)) as chunks:
         async for chunk in chunks:
             *whole, rest = chunk.split(_END)
-            yield b"".join([await _frame(frame, client, find_files) for frame in whole]) + rest
+            yield b"".join([await stream.frame(frame) for frame in whole]) + rest
 
 
-async def _frame(frame: bytes, client: Client, find_files: FindFiles) -> bytes:
-    if frame.startswith(_SAME) or (frame.startswith(_TEXT) and not any(part in frame for part in _OTHER_PARTS)):
-        return frame + _END
-    return b"\n".join([await _line(line, client, find_files) for line in frame.split(b"\n")]) + _END
+class _Stream:
+    """One stream: what came before decides how a piece of text looks."""
 
+    def __init__(self, client: Client, find_files: FindFiles) -> None:
+        self._client = client
+        self._find_files = find_files
+        self._begun: set[tuple[str, int]] = set()  # messages and their parts that texts of another kind became
 
-async def _line(line: bytes, client: Client, find_files: FindFiles) -> bytes:
-    if not line.startswith(_DATA):
-        return _RENAMED.get(line, line)
-    shown = msgspec.json.decode(line[len(_DATA) :])
-    return _DATA + msgspec.json.encode(translate(shown, client, await find_files(shown)))
+    async def frame(self, frame: bytes) -> bytes:
+        """Translate a frame."""
+        if frame.startswith(_SAME) or (frame.startswith(_TEXT) and not any(part in frame for part in _OTHER_PARTS)):
+            return frame + _END
+        return b"\n".join([await self._line(line) for line in frame.split(b"\n")]) + _END
+
+    async def _line(self, line: bytes) -> bytes:
+        if not line.startswith(_DATA):
+            return _RENAMED.get(line, line)
+        shown = msgspec.json.decode(line[len(_DATA) :])
+        told = translate(shown, self._client, await self._find_files(shown))
+        if told["object"] == "thread.message.delta":
+            self._begin(told["id"], told["delta"]["content"])
+        return _DATA + msgspec.json.encode(told)
+
+    def _begin(self, message_id: str, content: list[dict[str, Any]]) -> None:
+        """Leave the empty annotations to the piece that begins a part."""
+        for part in content:
+            place = message_id, part["index"]
+            if part["type"] == "text" and place in self._begun and part["text"].get("annotations") == []:
+                del part["text"]["annotations"]
+            self._begun.add(place)

@@ -17,6 +17,7 @@ from assistd.runs import wire as runs
 from assistd.threads import wire as threads
 from assistd.threads.wire import Attachment, FileSearchTypeOnly
 from assistd.v1 import wire
+from assistd.v1.answers import shown_tool
 from assistd.vector_stores import documents
 from assistd.web import tools as v2
 from assistd.web.faults import explain
@@ -36,9 +37,9 @@ def file_ids(messages: Sequence[wire.CreateMessage] | None) -> list[str]:
     return list(dict.fromkeys(id for message in messages or () for id in message.file_ids or ()))
 
 
-def tool_types(tools: Sequence[wire.Tool]) -> set[str]:
+def tool_types(tools: Sequence[wire.Tool]) -> frozenset[str]:
     """Return the types of tools as v2 calls them."""
-    return {tool["type"] for tool in v2.normalize_tools(_tools(tools) or [])}
+    return frozenset(tool["type"] for tool in v2.normalize_tools(_tools(tools) or []))
 
 
 def create_assistant(new: wire.CreateAssistant) -> assistants.CreateAssistant:
@@ -46,9 +47,12 @@ def create_assistant(new: wire.CreateAssistant) -> assistants.CreateAssistant:
     return assistants.CreateAssistant(**_assistant(new))
 
 
-def modify_assistant(change: wire.ModifyAssistant) -> assistants.ModifyAssistant:
-    """Translate a change of an assistant but for its files."""
-    return assistants.ModifyAssistant(**_assistant(change))
+def modify_assistant(change: wire.ModifyAssistant, tools: Sequence[dict[str, Any]] = ()) -> assistants.ModifyAssistant:
+    """Translate a change of an assistant but for its files.
+
+    Of the `tools` that it has, those that v1 sends back as it was shown them keep what v1 does not know of them.
+    """
+    return assistants.ModifyAssistant(**_assistant(change) | {"tools": _kept(_tools(change.tools), tools)})
 
 
 def create_message(new: wire.CreateMessage, names: Names) -> threads.CreateMessage:
@@ -122,6 +126,16 @@ def _tool(tool: wire.Tool) -> v2.Tool:
             return v2.FunctionTool(v2.FunctionObject(f.name, f.description, f.parameters))
         case _:
             return tool
+
+
+def _kept(new: list[v2.Tool] | None, tools: Sequence[dict[str, Any]]) -> list[v2.Tool] | None:
+    if new is None:
+        return None
+    known = {msgspec.json.encode(shown_tool(tool)): tool for tool in tools}
+    shown = (msgspec.json.encode(shown_tool(tool)) for tool in v2.normalize_tools(new))
+    return [
+        msgspec.convert(known[form], v2.Tool) if form in known else tool for form, tool in zip(shown, new, strict=True)
+    ]
 
 
 def _choice(choice: wire.ToolChoice | None) -> v2.ToolChoice | None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from assistd import errors
 from assistd.assistants import store as assistants
 from assistd.db.pool import Database
 from assistd.errors import APIError
@@ -15,7 +16,8 @@ from assistd.files import store as files
 from assistd.runs.routes import Runs
 from assistd.runs.store import Manner
 from assistd.threads import store as threads
-from assistd.v1 import file_links, message_files, own_stores, requests, wire
+from assistd.threads.attachments import Terms
+from assistd.v1 import file_links, message_files, requests, wire
 from assistd.v1.answers import FileIds, holders, translate
 from assistd.v1.clients import client_of
 from assistd.v1.frames import translated
@@ -29,8 +31,8 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 # What v1 has of each path of v2 with nothing but its answers to be translated, and what a body may say there.
 _TRANSLATED: Mapping[str, Mapping[str, type[msgspec.Struct] | None]] = {
     "/assistants": {"GET": None},
-    "/assistants/{assistant_id}": {"GET": None},
-    "/threads/{thread_id}": {"GET": None, "POST": wire.SetMetadata},
+    "/assistants/{assistant_id}": {"GET": None, "DELETE": None},
+    "/threads/{thread_id}": {"GET": None, "POST": wire.SetMetadata, "DELETE": None},
     "/threads/{thread_id}/messages": {"GET": None},
     "/threads/{thread_id}/messages/{message_id}": {"GET": None, "POST": wire.SetMetadata},
     "/threads/{thread_id}/runs": {"GET": None},
@@ -42,6 +44,9 @@ _TRANSLATED: Mapping[str, Mapping[str, type[msgspec.Struct] | None]] = {
     "/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": None},
 }
 _MESSAGE = "/threads/{thread_id}/messages/{message_id}"
+
+# Runs whose files are remembered; a busy process has some thousands at a time.
+_REMEMBERED = 10_000
 
 # How a run of v1 searches, whatever its assistant was made by.
 _MANNER = Manner(retrieval=True)
@@ -62,11 +67,12 @@ class _Annex:
         self._db = db
         self._runs = runs
         self._embedding_model = embedding_model
+        self._terms = Terms(embedding_model, implicit=True)
+        self._files = _Files(db)
         self._own: Mapping[str, Mapping[str, Handler]] = {
             "/assistants": {"POST": self.create_assistant},
-            "/assistants/{assistant_id}": {"POST": self.modify_assistant, "DELETE": self.delete_assistant},
+            "/assistants/{assistant_id}": {"POST": self.modify_assistant},
             "/threads": {"POST": self.create_thread},
-            "/threads/{thread_id}": {"DELETE": self.delete_thread},
             "/threads/{thread_id}/messages": {"POST": self.create_message},
             "/threads/{thread_id}/runs": {"POST": self.create_run},
             "/threads/runs": {"POST": self.create_thread_and_run},
@@ -109,17 +115,15 @@ class _Annex:
 
     async def modify_assistant(self, request: Request) -> Answer:
         change = _body(request, wire.ModifyAssistant)
-        id, new = request.path["assistant_id"], requests.modify_assistant(change)
+        project_id, id, model = request.project_id, request.path["assistant_id"], self._embedding_model
         async with self._db.transaction() as conn:
-            made = await assistants.modify(conn, request.project_id, id, new, self._embedding_model)
+            held = await file_links.hold(conn, project_id, id, model)
+            new = requests.modify_assistant(change, msgspec.json.decode(held.tools))
+            made = await assistants.modify(conn, project_id, id, new, model)
             if change.file_ids is None and change.tools is None:
                 return made
-            return await file_links.replace(conn, request.project_id, made, change.file_ids, self._embedding_model)
-
-    async def delete_assistant(self, request: Request) -> Answer:
-        id = request.path["assistant_id"]
-        async with self._db.transaction() as conn:
-            return await own_stores.delete_assistant(conn, request.project_id, id)
+            judge_all = change.tools is not None
+            return await file_links.replace(conn, project_id, made, change.file_ids, model, judge_all=judge_all)
 
     async def list_links(self, request: Request) -> ListOf[wire.AssistantFile]:
         page = request.page()
@@ -153,27 +157,16 @@ class _Annex:
         new = _body(request, wire.CreateThread)
         async with self._db.transaction() as conn:
             names = await _names(conn, request.project_id, new.messages)
-            return await threads.create_thread(
-                conn, request.project_id, requests.create_thread(new, names), self._embedding_model, days=None
-            )
-
-    async def delete_thread(self, request: Request) -> Answer:
-        async with self._db.transaction() as conn:
-            return await own_stores.delete_thread(conn, request.project_id, request.path["thread_id"])
+            translated = requests.create_thread(new, names)
+            return await threads.create_thread(conn, request.project_id, translated, self._terms)
 
     async def create_message(self, request: Request) -> Answer:
         new = _body(request, wire.CreateMessage)
         thread_id = request.path["thread_id"]
         async with self._db.transaction() as conn:
             names = await _names(conn, request.project_id, [new])
-            return await threads.create_message(
-                conn,
-                request.project_id,
-                thread_id,
-                requests.create_message(new, names),
-                self._embedding_model,
-                days=None,
-            )
+            translated = requests.create_message(new, names)
+            return await threads.create_message(conn, request.project_id, thread_id, translated, self._terms)
 
     async def create_run(self, request: Request) -> Answer:
         new = _body(request, wire.CreateRun)
@@ -193,11 +186,10 @@ class _Annex:
     async def _prepare(
         self, request: Request, new: wire.RunOptions, messages: Sequence[wire.CreateMessage] | None
     ) -> Names:
-        """Let a run's own tools use the files of its assistant; return the names of the files in its messages."""
+        """See that a run's tools may use its assistant's files; return the names of the files in its messages."""
+        tools = None if new.tools is None else requests.tool_types(new.tools)
         async with self._db.transaction() as conn:
-            if new.tools:
-                given = requests.tool_types(new.tools)
-                await file_links.share(conn, request.project_id, new.assistant_id, given, self._embedding_model)
+            await file_links.share(conn, request.project_id, new.assistant_id, tools, self._embedding_model)
             return await _names(conn, request.project_id, messages)
 
     # --- answers
@@ -219,30 +211,35 @@ class _Annex:
             try:
                 answer = await handler(request)
             except APIError as refusal:
-                refusal.param = "file_ids" if refusal.param == "attachments" else refusal.param
+                if refusal.param == "attachments" and refusal.code != "unknown_parameter":
+                    refusal.param = "file_ids"
                 raise
             client = client_of(request.headers)
             if isinstance(answer, Events):
-                return Events(translated(answer.frames, client, _Files(self._db).find))
-            return translate(decoded := _decoded(answer), client, await _Files(self._db).find(decoded))
+                return Events(translated(answer.frames, client, self._files.find))
+            return translate(decoded := _decoded(answer), client, await self._files.find(decoded))
 
         return shown
 
 
 class _Files:
-    """The files of what one answer shows, looked up once each: a stream shows the same run again and again."""
+    """The files of assistants, as they are, and of runs, which are remembered: they never change, and are polled."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._known: dict[str, Sequence[str]] = {}
+        self._of_runs: dict[str, Sequence[str]] = {}
 
     async def find(self, shown: dict[str, Any]) -> FileIds:
         """Look up the files of the assistants and runs in what is shown."""
-        if new := [holder for holder in holders(shown) if holder["id"] not in self._known]:
+        found = {id: self._of_runs[id] for holder in holders(shown) if (id := holder["id"]) in self._of_runs}
+        if new := [holder for holder in holders(shown) if holder["id"] not in found]:
             async with self._db.acquire() as conn:
-                found = await file_links.of_holders(conn, new)
-            self._known |= {holder["id"]: found.get(holder["id"], ()) for holder in new}
-        return self._known
+                found |= await file_links.of_holders(conn, new)
+            if len(self._of_runs) > _REMEMBERED:
+                self._of_runs.clear()
+            runs = (holder["id"] for holder in new if holder["object"] == "thread.run")
+            self._of_runs |= {id: found[id] for id in runs if id in found}
+        return found
 
 
 def _body(request: Request, kind: type[Body]) -> Body:
@@ -260,5 +257,12 @@ def _decoded(answer: Answer) -> dict[str, Any]:
 
 
 async def _names(conn: Any, project_id: str, messages: Sequence[wire.CreateMessage] | None) -> Names:
-    """Return the names of the files that messages bring. Raises APIError for files that are not there."""
-    return {file.id: file.filename for file in await files.require(conn, project_id, file_ids(messages))}
+    """Return the names of the files that messages bring. Raises APIError for files that are not there.
+
+    They are not held: who adds the messages holds the thread first, and then them.
+    """
+    wanted = file_ids(messages)
+    names = {file.id: file.filename for file in await files.find(conn, project_id, wanted)}
+    if missing := [id for id in wanted if id not in names]:
+        raise errors.files_not_found(missing)
+    return names

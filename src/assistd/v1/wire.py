@@ -15,6 +15,7 @@ from assistd.web.tools import (
     FunctionName,
     Instructions,
     JsonObjectFormat,
+    JsonSchemaFormat,
     NamedCodeInterpreter,
     NamedFunction,
     Temperature,
@@ -54,7 +55,8 @@ class NamedRetrieval(RequestBody, frozen=True, tag_field="type", tag="retrieval"
 Tool = CodeInterpreterTool | RetrievalTool | FunctionTool
 Tools = Annotated[list[Tool], Meta(max_length=128)]
 ToolChoice = Literal["none", "auto"] | NamedFunction | NamedCodeInterpreter | NamedRetrieval
-ResponseFormat = Literal["none", "auto"] | TextFormat | JsonObjectFormat
+# A schema is none of v1's; it is shown of what v2 made, and may come back.
+ResponseFormat = Literal["none", "auto"] | TextFormat | JsonObjectFormat | JsonSchemaFormat
 
 
 class ModifyAssistant(RequestBody, frozen=True, kw_only=True):

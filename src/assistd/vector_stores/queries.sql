@@ -1,6 +1,6 @@
 -- name: create
-INSERT INTO vector_stores (id, project_id, name, description, metadata, expires_days, embedding_model)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO vector_stores (id, project_id, name, description, metadata, expires_days, embedding_model, implicit)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 RETURNING *, false AS expired
 
 -- name: get
@@ -24,6 +24,9 @@ WITH gone AS (
     DELETE FROM vector_stores WHERE key = $1 RETURNING id, project_id, seq
 )
 INSERT INTO tombstones (id, project_id, seq) SELECT id, project_id, seq FROM gone
+
+-- name: implicit
+SELECT id FROM vector_stores WHERE id = ANY ($2::text[]) AND project_id = $1 AND implicit
 
 -- name: known
 -- A store that somebody is about to name does not go until the name is written.

@@ -34,10 +34,13 @@ class Gone(NamedTuple):
     key: int
 
 
-async def create(conn: Any, project_id: str, new: CreateVectorStore, embedding_model: str) -> VectorStore:
+async def create(
+    conn: Any, project_id: str, new: CreateVectorStore, embedding_model: str, *, implicit: bool = False
+) -> VectorStore:
     """Add a store with its files, which are then read. It remembers the embedding model for ever.
 
-    Raises APIError for files that are not there or cannot be read.
+    `implicit`: it is made for an assistant or a thread whose client knows of no stores, and goes with that. Raises
+    APIError for files that are not there or cannot be read.
     """
     row = await conn.fetchrow(
         SQL["create"],
@@ -48,6 +51,7 @@ async def create(conn: Any, project_id: str, new: CreateVectorStore, embedding_m
         to_json(new.metadata or {}),
         None if new.expires_after is None else new.expires_after.days,
         embedding_model,
+        implicit,
     )
     sizes = sizes_of(new.chunking_strategy)
     chosen = [NewFile(id, None, sizes) for id in new.file_ids or ()]
@@ -122,6 +126,11 @@ async def require_usable(conn: Any, project_id: str, store_ids: Iterable[str]) -
     for id in wanted:
         if known[id]:
             raise expired(id)
+
+
+async def implicit(conn: Any, project_id: str, store_ids: Sequence[str]) -> list[str]:
+    """Return those of these stores that were made on the way for who knows of no stores."""
+    return [row["id"] for row in await conn.fetch(SQL["implicit"], project_id, store_ids)]
 
 
 async def attach(conn: Any, project_id: str, store_id: str, file_ids: Iterable[str]) -> None:

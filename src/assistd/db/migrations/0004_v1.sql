@@ -1,7 +1,8 @@
--- v1: the files linked to assistants, and what a run keeps of them.
+-- v1: the files linked to assistants, what a run keeps of them, and the stores that are made on the way.
 
 ALTER TABLE runs ADD COLUMN retrieval boolean NOT NULL DEFAULT false;
 ALTER TABLE runs ADD COLUMN file_ids json NOT NULL DEFAULT '[]';
+ALTER TABLE vector_stores ADD COLUMN implicit boolean NOT NULL DEFAULT false;
 
 -- --- v1
 
@@ -42,3 +43,29 @@ END
 $$;
 
 CREATE TRIGGER copy_links BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION copy_links();
+
+-- A store that was made on the way for a client of v1 goes with what it was made for: that client cannot delete what it
+-- does not know of.
+CREATE FUNCTION drop_implicit_stores() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    WITH gone AS (
+        DELETE FROM vector_stores s
+        USING json_array_elements_text(OLD.tool_resources #> '{file_search,vector_store_ids}') AS named (id)
+        WHERE s.id = named.id AND s.implicit AND NOT EXISTS (
+            SELECT FROM assistants WHERE (tool_resources::jsonb #> '{file_search,vector_store_ids}') ? s.id
+        ) AND NOT EXISTS (
+            SELECT FROM threads WHERE (tool_resources::jsonb #> '{file_search,vector_store_ids}') ? s.id
+        )
+        RETURNING s.id, s.project_id, s.seq
+    )
+    INSERT INTO tombstones (id, project_id, seq) SELECT id, project_id, seq FROM gone;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER drop_implicit_stores AFTER DELETE ON assistants FOR EACH ROW
+    WHEN (OLD.tool_resources #> '{file_search,vector_store_ids,0}' IS NOT NULL)
+    EXECUTE FUNCTION drop_implicit_stores();
+CREATE TRIGGER drop_implicit_stores AFTER DELETE ON threads FOR EACH ROW
+    WHEN (OLD.tool_resources #> '{file_search,vector_store_ids,0}' IS NOT NULL)
+    EXECUTE FUNCTION drop_implicit_stores();
