@@ -23,9 +23,11 @@ _ODF = "urn:oasis:names:tc:opendocument:xmlns"
 
 def archive(entries: Mapping[str, str | bytes]) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(packed, "w") as file:
         for name, content in entries.items():
-            file.writestr(name, content, zipfile.ZIP_STORED if name == "mimetype" else None)
+            how = zipfile.ZIP_STORED if name == "mimetype" else zipfile.ZIP_DEFLATED
+            # Without a time of its own, which would make the tests' names differ from one process to the next.
+            file.writestr(zipfile.ZipInfo(name), content, how)
     return packed.getvalue()
 
 
