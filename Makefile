@@ -1,5 +1,5 @@
 # The two commands are `make serve` and `make test`. Everything is installed into this folder
-# (.venv, and by the tests .interpreter, .venv-openai-1.40 and tests/node/node_modules), from locks with hashes;
+# (.venv, and by the tests .interpreter, .venv-openai-* and tests/node/node_modules), from locks with hashes;
 # bubblewrap alone is the system's.
 
 # The first Python on the path that is new enough; `make PYTHON=python3.13 serve` takes another.
@@ -77,7 +77,7 @@ lock:
 	$(LOCK) pyproject.toml --group test -c requirements/serve.txt -o requirements/test.txt
 	$(LOCK) pyproject.toml --group test --group bench -c requirements/test.txt -o requirements/bench.txt
 	$(LOCK) src/assistd/sandbox/packages.in -o src/assistd/sandbox/packages.txt
-	$(LOCK) tests/locks/openai-1.40.in -o tests/locks/openai-1.40.txt
+	for old in 1.2.3 1.20.0 1.40; do $(LOCK) tests/locks/openai-$$old.in -o tests/locks/openai-$$old.txt || exit; done
 
 clean:
-	rm -rf .venv .venv-openai-1.40 .interpreter tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai-* .interpreter tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

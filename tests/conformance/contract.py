@@ -11,6 +11,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ DETAILED = ("/files", "/uploads")
 # --- where the recorded wire beats the schema
 
 
-def _extra(name: str, key: str, schema: Any) -> Relaxation:
+def extra(name: str, key: str, schema: Any) -> Relaxation:
+    """Let an object have one more key."""
+
     def relax(schemas: Schemas) -> None:
         for part in _object_parts(schemas[name]):
             part["properties"][key] = schema
@@ -44,7 +47,9 @@ def _extra(name: str, key: str, schema: Any) -> Relaxation:
     return relax
 
 
-def _either(name: str, key: str, schema: Any) -> Relaxation:
+def either(name: str, key: str, schema: Any) -> Relaxation:
+    """Let a key hold something else as well."""
+
     def relax(schemas: Schemas) -> None:
         properties = schemas[name]["properties"]
         properties[key] = {"anyOf": [properties[key], schema]}
@@ -52,11 +57,14 @@ def _either(name: str, key: str, schema: Any) -> Relaxation:
     return relax
 
 
-def _nullable(name: str, key: str) -> Relaxation:
-    return _either(name, key, {"type": "null"})
+def nullable(name: str, key: str) -> Relaxation:
+    """Let a key hold null as well."""
+    return either(name, key, {"type": "null"})
 
 
-def _optional(name: str, *keys: str) -> Relaxation:
+def optional(name: str, *keys: str) -> Relaxation:
+    """Let keys be absent."""
+
     def relax(schemas: Schemas) -> None:
         for part in _object_parts(schemas[name]):
             part["required"] = [key for key in part["required"] if key not in keys]
@@ -64,7 +72,9 @@ def _optional(name: str, *keys: str) -> Relaxation:
     return relax
 
 
-def _unbounded(name: str, *keys: str) -> Relaxation:
+def unbounded(name: str, *keys: str) -> Relaxation:
+    """Let numbers be as small as 1."""
+
     def relax(schemas: Schemas) -> None:
         for key in keys:
             schemas[name]["properties"][key]["minimum"] = 1
@@ -101,67 +111,79 @@ def _counter(name: str) -> Any:
 
 RELAXATIONS: tuple[Relaxation, ...] = (
     # Keys that every recorded body has and the schema does not name.
-    _extra("AssistantObject", "reasoning_effort", _TEXT_OR_NULL),
-    _extra("RunObject", "reasoning_effort", _TEXT_OR_NULL),
-    _extra("RunObject", "tool_resources", _RESOURCES),
-    _extra("RunStepObject", "expires_at", {"type": ["integer", "null"]}),
-    _extra("RunCompletionUsage", "prompt_token_details", _counter("cached_tokens")),
-    _extra("RunCompletionUsage", "completion_tokens_details", _counter("reasoning_tokens")),
-    _extra("RunStepCompletionUsage", "prompt_token_details", _counter("cached_tokens")),
-    _extra("RunStepCompletionUsage", "completion_tokens_details", _counter("reasoning_tokens")),
-    _extra("FileSearchRankingOptions", "hybrid_search", {"type": ["object", "null"]}),
-    _extra("RunStepDetailsToolCallsFileSearchResultObject", "attributes", {"type": "object"}),
+    extra("AssistantObject", "reasoning_effort", _TEXT_OR_NULL),
+    extra("RunObject", "reasoning_effort", _TEXT_OR_NULL),
+    extra("RunObject", "tool_resources", _RESOURCES),
+    extra("RunStepObject", "expires_at", {"type": ["integer", "null"]}),
+    extra("RunCompletionUsage", "prompt_token_details", _counter("cached_tokens")),
+    extra("RunCompletionUsage", "completion_tokens_details", _counter("reasoning_tokens")),
+    extra("RunStepCompletionUsage", "prompt_token_details", _counter("cached_tokens")),
+    extra("RunStepCompletionUsage", "completion_tokens_details", _counter("reasoning_tokens")),
+    extra("FileSearchRankingOptions", "hybrid_search", {"type": ["object", "null"]}),
+    extra("RunStepDetailsToolCallsFileSearchResultObject", "attributes", {"type": "object"}),
     # A run of an assistant without instructions has null there.
-    _nullable("RunObject", "instructions"),
+    nullable("RunObject", "instructions"),
     # A vector store without a name or a policy likewise.
-    _nullable("VectorStoreObject", "name"),
-    _nullable("VectorStoreObject", "expires_after"),
+    nullable("VectorStoreObject", "name"),
+    nullable("VectorStoreObject", "expires_after"),
     # Both stand in every recorded file.
-    _nullable("OpenAIFile", "expires_at"),
-    _nullable("OpenAIFile", "status_details"),
+    nullable("OpenAIFile", "expires_at"),
+    nullable("OpenAIFile", "status_details"),
     # A purpose that requests may name, and the object is not said to have.
     _evaluated,
     # Ours: the words that a citation rests on. v1 had them, and the deltas of v2 still have their place.
     _quoted,
     # Of an empty page. That they are null of no other page is checked apart.
     *(
-        _nullable(f"List{noun}Response", key)
+        nullable(f"List{noun}Response", key)
         for noun in ("Assistants", "Messages", "Runs", "RunSteps", "VectorStores", "VectorStoreFiles", "Files")
         for key in ("first_id", "last_id")
     ),
     # SDKs ask for vectors as base64 text, which the schema offers in the request only.
-    _either("Embedding", "embedding", {"type": "string"}),
+    either("Embedding", "embedding", {"type": "string"}),
     # The service took budgets of 16 tokens.
-    _unbounded("RunObject", "max_prompt_tokens", "max_completion_tokens"),
+    unbounded("RunObject", "max_prompt_tokens", "max_completion_tokens"),
 )
 
 STREAM_RELAXATIONS: tuple[Relaxation, ...] = (
     *RELAXATIONS,
     # Steps in streams carry neither; reads show both, as the schema wants it.
-    _optional("RunStepObject", "expired_at", "metadata"),
+    optional("RunStepObject", "expired_at", "metadata"),
 )
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the API: its specification, and where the wire beats it, in answers and in streams."""
+
+    file: Path
+    relaxations: tuple[Relaxation, ...]
+    stream_relaxations: tuple[Relaxation, ...]
+
+
+V2 = Version(SPECIFICATION, RELAXATIONS, STREAM_RELAXATIONS)
 
 
 # --- judging
 
 
 @cache
-def read_specification() -> Any:
+def read_specification(file: Path = SPECIFICATION) -> Any:
     """The contract as it is written."""
-    return yaml.load(SPECIFICATION.read_text("utf-8"), yaml.CSafeLoader)
+    return yaml.load(file.read_text("utf-8"), yaml.CSafeLoader)
 
 
 class Contract:
     """Says what is wrong with an exchange, and remembers which operations it has seen answered."""
 
-    def __init__(self, without: Relaxation | None = None) -> None:
+    def __init__(self, without: Relaxation | None = None, version: Version = V2) -> None:
         """`without`: a relaxation to leave out."""
-        specification = read_specification()
+        specification = read_specification(version.file)
         self.seen: set[tuple[str, str]] = set()
         self._operations = _operations(specification["paths"])
         answers, streams = (
             [relax for relax in relaxations if relax is not without]
-            for relaxations in (RELAXATIONS, STREAM_RELAXATIONS)
+            for relaxations in (version.relaxations, version.stream_relaxations)
         )
         self._answers = Judge(specification["components"], answers)
         self._streams = Judge(specification["components"], streams)

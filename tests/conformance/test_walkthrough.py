@@ -6,7 +6,6 @@ is its own; that the conversation reached it is checked by the tokens it was sen
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import time
@@ -17,12 +16,11 @@ import openai
 import pytest
 from openai.types.beta import Assistant, Thread
 from openai.types.beta.threads import Message, Run
-from reportlab.lib.pagesizes import A4
-from reportlab.pdfgen.canvas import Canvas
 
 from tests.conformance.contract import Contract
 from tests.conformance.wiretap import Wiretap
 from tests.llm.test_local import cache
+from tests.support.paper import LEFT, RIGHT, paper
 from tests.support.server import serve
 
 ID = re.compile("[0-9A-Za-z]{24}")
@@ -281,35 +279,7 @@ def test_code_interpreter_and_steps(tutoring: Tutoring, request: pytest.FixtureR
 
 # --- 6: retrieval, in the form of v2
 
-# A paper in two columns, as the walkthrough's is: read line by line across the page, it would be nonsense.
-LEFT = """Language models are trained on
-a maximum likelihood objective:
-the joint probability of a text is
-factorised as the product of the
-conditional probabilities of its
-symbols, given those before."""
-RIGHT = """The Transformer computes scaled
-dot-product attention. We shrink
-the weights of residual layers at
-initialisation by a factor of one
-over the square root of the number
-of residual layers, and call the
-method zebra normalisation."""
 ASKED = "Explain the math concepts behind this ML paper in two sentences."
-
-
-def paper() -> bytes:
-    file = io.BytesIO()
-    page = Canvas(file, pagesize=A4)
-    page.setFont("Times-Roman", 16)
-    page.drawString(150, 780, "Models are Unsupervised Learners")
-    for x, column in ((60, LEFT), (320, RIGHT)):
-        text = page.beginText(x, 720)
-        text.setFont("Times-Roman", 11)
-        text.textLines(column)
-        page.drawText(text)
-    page.save()
-    return file.getvalue()
 
 
 def test_retrieval(tutoring: Tutoring, request: pytest.FixtureRequest) -> None:
