@@ -46,6 +46,7 @@ from assistd.llm.routing import Route as ModelRoute
 from assistd.llm.routing import Routing, load_routes, single_route
 from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
+from assistd.playground.site import Site
 from assistd.runs import retention, store
 from assistd.runs.code_interpreter import CodeInterpreter
 from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
@@ -351,7 +352,7 @@ async def _listen(
 
 
 def _http(routes: list[Route]) -> ASGIApp:
-    return Router(routes, redirect_slashes=False, default=endpoint.not_found)
+    return Router(routes, redirect_slashes=False, default=Site(otherwise=endpoint.not_found))
 
 
 def _health(db: Database) -> list[Route]:
