@@ -210,8 +210,9 @@ CREATE INDEX run_events_age ON run_events USING brin (written_at);
 -- foreign key.
 CREATE TABLE run_prompts (
     run_id     text    NOT NULL,
-    turn       integer NOT NULL,         -- of the run, from 1
+    turn       integer NOT NULL,   -- of the run, from 1
     created_at bigint  NOT NULL,
+    shortened  boolean NOT NULL,   -- pictures, or what was too long, are not in the body any more
     body       text    NOT NULL,
     PRIMARY KEY (run_id, turn)
 );

@@ -44,8 +44,9 @@ ALTER INDEX threads_terms ALTER COLUMN 1 SET STATISTICS 0;
 -- foreign key.
 CREATE TABLE run_prompts (
     run_id     text    NOT NULL,
-    turn       integer NOT NULL,         -- of the run, from 1
+    turn       integer NOT NULL,   -- of the run, from 1
     created_at bigint  NOT NULL,
+    shortened  boolean NOT NULL,   -- pictures, or what was too long, are not in the body any more
     body       text    NOT NULL,
     PRIMARY KEY (run_id, turn)
 );
