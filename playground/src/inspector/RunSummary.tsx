@@ -1,0 +1,50 @@
+import type { Run } from "../api/types";
+import { CopyButton } from "../ui/CopyButton";
+import { count, duration } from "../ui/format";
+import { Status } from "../ui/Status";
+
+/** A run at a glance. */
+export function RunSummary({ run }: { run: Run }) {
+  const ended = run.completed_at ?? run.failed_at ?? run.cancelled_at;
+  return (
+    <div className="summary">
+      <div className="summary-head">
+        <Status status={run.status} />
+        <code className="id">{run.id}</code>
+        <CopyButton what="run id" text={() => run.id} />
+      </div>
+      <dl className="facts">
+        <Fact name="Model" value={run.model} />
+        {run.usage && (
+          <>
+            <Fact name="Prompt" value={`${count(run.usage.prompt_tokens)} tokens`} />
+            <Fact name="Completion" value={`${count(run.usage.completion_tokens)} tokens`} />
+          </>
+        )}
+        {run.started_at && ended && <Fact name="Took" value={wholeSeconds(ended - run.started_at)} />}
+        {run.temperature !== null && run.temperature !== undefined && (
+          <Fact name="Temperature" value={String(run.temperature)} />
+        )}
+      </dl>
+      {run.last_error && (
+        <p className="field-problem wrap-anywhere">
+          {run.last_error.code}: {run.last_error.message}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The API's times are whole seconds. */
+export function wholeSeconds(seconds: number): string {
+  return seconds < 1 ? "under 1 s" : duration(seconds * 1000);
+}
+
+export function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd className="wrap-anywhere">{value}</dd>
+    </div>
+  );
+}
