@@ -111,7 +111,7 @@ class Endpoint:
     async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         method = scope["method"]
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers))
+        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers), headers)
         handler = self.path.handlers.get(method)
         if handler is None:
             raise errors.wrong_method(method, scope["path"], self.allowed)
@@ -230,6 +230,7 @@ class _Reply:
             (b"openai-version", b"2020-10-01"),
             (b"openai-organization", b"assistd"),
             (b"openai-processing-ms", b"%d" % elapsed),
+            (b"x-content-type-options", b"nosniff"),
         ]
         if self.project_id:
             headers.append((b"openai-project", self.project_id.encode()))
