@@ -12,6 +12,7 @@ _QUOTE: Final = ord('"')
 
 # Characters that are left of a text, where a body is too long; fewer, where that is not enough.
 _LEFT_OF_TEXTS: Final = (4000, 400)
+_SMALL_BYTES: Final = 200  # not worth leaving out
 
 
 class KeptBody(msgspec.Struct, frozen=True):
@@ -53,12 +54,21 @@ def _shortened(body: bytes, most: int) -> bytes:
         if len(shorter) <= most:
             return shorter
     told = _with_short_texts(told, _LEFT_OF_TEXTS[-1])
-    rest = {name: msgspec.json.encode(value) for name, value in told.items() if name != "messages"}
-    for name, encoded in rest.items():
-        if len(encoded) > most // 2:
-            told[name] = f"[{len(encoded)} bytes are left out here]"
-    told["messages"] = _newest(told["messages"], most // 2)
+    part = max(_SMALL_BYTES, most // 4)  # a half is for the messages, and what else can be long are two fields
+    for name in told.keys() - {"messages"}:
+        told[name] = _within(told[name], part)
+    told["messages"] = _newest([_message_within(message, part) for message in told["messages"]], most // 2)
     return msgspec.json.encode(told)
+
+
+def _within(value: Any, most: int) -> Any:
+    size = len(msgspec.json.encode(value))
+    return value if size <= most else f"[{size} bytes are left out here]"
+
+
+def _message_within(message: Any, most: int) -> Any:
+    shown = _within(message, most)
+    return message if shown is message else {"role": message["role"], "content": shown}
 
 
 def _with_short_texts(value: Any, left: int) -> Any:
