@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from assistd.playground.site import Site
 INDEX = b'<!doctype html><meta property="csp-nonce" nonce="{{nonce}}"><script src="/assets/index-DJ_k3b-9.js"></script>'
 SCRIPT = b"console.log(1);" * 100
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'{}; img-src 'self' blob: data:; font-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
@@ -74,20 +73,11 @@ def ask(folder: Path) -> Ask:
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html"])
-async def test_the_page_has_a_strict_policy_and_a_new_nonce_each_time(ask: Ask, path: str) -> None:
-    nonces = set()
-    for _ in range(3):
-        page = await ask(path, accept_encoding="gzip")
-        assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-        assert page.headers["cache-control"] == "no-cache"
-        assert "etag" not in page.headers
-        shown = re.search(rb'nonce="([A-Za-z0-9_-]{20,})"', page.body)
-        assert shown is not None
-        nonce = shown[1].decode()
-        assert page.headers["content-security-policy"] == POLICY.format(f" 'nonce-{nonce}'")
-        assert int(page.headers["content-length"]) == len(page.body)
-        nonces.add(nonce)
-    assert len(nonces) == 3
+async def test_the_page_is_asked_for_anew_each_time(ask: Ask, path: str) -> None:
+    page = await ask(path)
+    assert (page.status, page.body) == (200, INDEX)
+    assert (page.headers["content-type"], page.headers["cache-control"]) == ("text/html; charset=utf-8", "no-cache")
+    assert int(page.headers["content-length"]) == len(INDEX)
 
 
 async def test_files_with_a_hash_in_their_name_never_change(ask: Ask) -> None:
@@ -95,7 +85,6 @@ async def test_files_with_a_hash_in_their_name_never_change(ask: Ask) -> None:
     assert (script.status, script.body) == (200, SCRIPT)
     assert script.headers["content-type"] == "text/javascript; charset=utf-8"
     assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert script.headers["content-security-policy"] == POLICY.format("")
     font = await ask("/assets/KaTeX_Main-Regular-B22Nviop.woff2", accept_encoding="gzip")
     assert (font.headers["content-type"], font.headers.get("content-encoding")) == ("font/woff2", None)
     icon = await ask("/favicon.svg")
@@ -108,7 +97,7 @@ async def test_every_answer_is_guarded(ask: Ask) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
-        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["content-security-policy"] == POLICY
         assert "access-control-allow-origin" not in headers
 
 
@@ -177,7 +166,7 @@ async def test_without_a_build_it_says_how_to_get_one(ask: Ask, folder: Path) ->
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"<code>make serve</code>" in page.body
     assert len(page.body) < 1000
-    assert page.headers["content-security-policy"] == POLICY.format("")
+    assert page.headers["content-security-policy"] == POLICY
     assert (await ask("/", "POST")).status == 405
     shutil.rmtree(folder)
     assert (await ask("/")).body == page.body

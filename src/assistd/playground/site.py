@@ -2,9 +2,6 @@
 
 The page is public, and what it shows comes through the API with the visitor's key. Models and files write most of it,
 so its policy lets nothing run, load or be sent but what this host serves; even what slips through as HTML stays still.
-
-Libraries that make styles while the page runs need the one thing that the policy lets them: each answer with the page
-has a number of its own in place of `{{nonce}}`, which a `<style>` has to show.
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ import asyncio
 import gzip
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +20,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 BUILT: Final = Path(__file__).with_name("dist")
 
 _INDEX: Final = "/index.html"
-_NONCE: Final = b"{{nonce}}"
 # Names of files below the folder, and nothing else: no part begins with a dot.
 _NAMES: Final = re.compile(r"(?:/[A-Za-z0-9_@~-][A-Za-z0-9._@~-]*)+\Z")
 _HASHED: Final = re.compile(r"/assets/.*-[A-Za-z0-9_-]{8}\.[a-z0-9.]+\Z")  # the build puts a hash of the content there
@@ -46,21 +41,19 @@ _TYPES: Final = {
     ".woff": "font/woff",
     ".woff2": "font/woff2",
 }
-_PACKED: Final = frozenset({".css", ".js", ".json", ".map", ".svg", ".ttf", ".txt", ".webmanifest"})
+_PACKED: Final = frozenset({".css", ".html", ".js", ".json", ".map", ".svg", ".ttf", ".txt", ".webmanifest"})
 _KEPT_FILES: Final = 500
 
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'{nonce}; img-src 'self' blob: data:; font-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
 _GUARDS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
 
-_NOT_BUILT: Final = b"""\
+_HOW_TO_BUILD: Final = b"""\
 <!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -68,6 +61,7 @@ _NOT_BUILT: Final = b"""\
 <p>assistd is running, and its API is at <code>/v1</code>. Its page, the playground, is not built yet: with Node.js 20
 or newer on the path, <code>make serve</code> builds it.</p>
 """
+_NOT_BUILT: Final = 200, {"content-type": _TYPES[".html"], "cache-control": "no-cache"}, _HOW_TO_BUILD
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ class Site:
         if scope["method"] not in ("GET", "HEAD"):
             return await _send(send, 405, {"allow": "GET, HEAD"}, b"")
         asked = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        status, headers, body = _not_built() if file is None else _answer(path, file, asked)
+        status, headers, body = _NOT_BUILT if file is None else _answer(path, file, asked)
         return await _send(send, status, headers, body, whole=scope["method"] == "GET")
 
     def _find(self, path: str) -> _File | None:
@@ -126,16 +120,9 @@ def _read(place: Path) -> _File:
 
 def _answer(path: str, file: _File, asked: Mapping[bytes, str]) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body for a file of the page."""
-    headers = {"content-type": _TYPES.get(path[path.rfind(".") :], "application/octet-stream")}
-    if path.endswith(".html"):
-        # Never "not modified": a page from the cache would show the nonce of another answer.
-        nonce = secrets.token_urlsafe(16)
-        headers |= {"cache-control": "no-cache", "content-security-policy": _policy(nonce)}
-        return 200, headers, file.content.replace(_NONCE, nonce.encode())
-    hashed = _HASHED.match(path) is not None
-    headers |= {
-        "cache-control": "public, max-age=31536000, immutable" if hashed else "no-cache",
-        "content-security-policy": _policy(),
+    headers = {
+        "content-type": _TYPES.get(path[path.rfind(".") :], "application/octet-stream"),
+        "cache-control": "public, max-age=31536000, immutable" if _HASHED.match(path) else "no-cache",
         "etag": file.tag,
         "vary": "accept-encoding",
     }
@@ -144,15 +131,6 @@ def _answer(path: str, file: _File, asked: Mapping[bytes, str]) -> tuple[int, di
     if file.packed is not None and _takes_gzip(asked.get(b"accept-encoding", "")):
         return 200, headers | {"content-encoding": "gzip"}, file.packed
     return 200, headers, file.content
-
-
-def _not_built() -> tuple[int, dict[str, str], bytes]:
-    headers = {"content-type": _TYPES[".html"], "cache-control": "no-cache", "content-security-policy": _policy()}
-    return 200, headers, _NOT_BUILT
-
-
-def _policy(nonce: str = "") -> str:
-    return _POLICY.format(nonce=f" 'nonce-{nonce}'" if nonce else "")
 
 
 def _takes_gzip(accepted: str) -> bool:
