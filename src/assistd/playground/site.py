@@ -73,6 +73,11 @@ class _File:
     tag: str
 
 
+def is_built(folder: Path = BUILT) -> bool:
+    """Say whether there is a page to be served."""
+    return (folder / _INDEX[1:]).is_file()
+
+
 class Site:
     """An ASGI application: the page's files, and `otherwise` for every other path."""
 
