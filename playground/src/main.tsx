@@ -21,7 +21,6 @@ const queries = new QueryClient({
   mutationCache: new MutationCache({ onError }),
   defaultOptions: {
     queries: {
-      staleTime: 5_000,
       networkMode: "always", // the server is often on this very machine
       retry: (failures, error) => isPassing(error) && failures < 30,
       retryDelay: (attempt) => Math.min(300 * 2 ** attempt, 3000),

@@ -8,6 +8,9 @@ const PLACEHOLDER = "playground";
 
 export const baseURL = new URL("/v1", window.location.href).href;
 
+/** The browser's `fetch`. Without `Response` on it, the client would ask a `data:` address for one before an upload. */
+const ownFetch = Object.assign((url: RequestInfo | URL, init?: RequestInit) => fetch(url, init), { Response });
+
 let current: { key: string; client: OpenAI } | null = null;
 
 /** Return the client for the key that is set now. */
@@ -15,7 +18,8 @@ export function api(): OpenAI {
   const key = useKey.getState().key || PLACEHOLDER;
   if (current?.key !== key) {
     // The key is the visitor's own, typed into this page and sent only to the host that served it.
-    current = { key, client: new OpenAI({ apiKey: key, baseURL, dangerouslyAllowBrowser: true, maxRetries: 1 }) };
+    const options = { apiKey: key, baseURL, fetch: ownFetch, maxRetries: 1, dangerouslyAllowBrowser: true };
+    current = { key, client: new OpenAI(options) };
   }
   return current.client;
 }

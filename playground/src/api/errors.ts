@@ -3,7 +3,7 @@ import { APIConnectionError, APIError } from "openai";
 /** Say in a sentence what went wrong. */
 export function messageOf(error: unknown): string {
   if (error instanceof APIConnectionError) return "The server cannot be reached.";
-  if (error instanceof APIError) return unwrapped(error);
+  if (error instanceof APIError) return unwrapped(error as APIError);
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -19,7 +19,7 @@ export function isPassing(error: unknown): boolean {
   return error instanceof TypeError; // what a browser throws when a body breaks off
 }
 
-function unwrapped(error: APIError): string {
-  const body = error.error as { message?: unknown } | undefined;
-  return typeof body?.message === "string" ? body.message : error.message;
+function unwrapped({ message, ...error }: APIError): string {
+  const body: { message?: unknown } | undefined = error.error;
+  return typeof body?.message === "string" ? body.message : message;
 }

@@ -21,7 +21,7 @@ export async function listPrompts(threadId: string, runId: string): Promise<Prom
   let after: string | undefined;
   for (;;) {
     const page: Page<Prompt> = await api().get<Page<Prompt>>(path, {
-      query: { limit: 100, ...(after && { after }) },
+      query: { limit: 20, ...(after && { after }) }, // prompts are long: a page is a short one
       headers: BETA,
     });
     prompts.push(...page.data);

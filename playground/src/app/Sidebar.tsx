@@ -20,7 +20,9 @@ export function Sidebar({ route }: { route: Route }) {
 
   // What is opened by a choice made here covers the choice on a narrow screen.
   const place = hashOf(route);
-  useEffect(() => toggleSidebar(false), [place, toggleSidebar]);
+  useEffect(() => {
+    toggleSidebar(false);
+  }, [place, toggleSidebar]);
   useEffect(() => {
     if (isSidebarOpen) aside.current?.querySelector<HTMLElement>("a, button")?.focus();
   }, [isSidebarOpen]);

@@ -1,5 +1,6 @@
 /** An assistant while it is edited, and back to the API. Pure. */
 import type { AssistantCreateParams } from "openai/resources/beta/assistants";
+import type { ResponseFormatJSONSchema } from "openai/resources/shared";
 
 import type { Assistant, FunctionDefinition } from "../api/types";
 
@@ -108,7 +109,7 @@ export function paramsOf(draft: Draft, kept: Assistant["tools"] = []): Assistant
       draft.format === "auto"
         ? "auto"
         : draft.format === "json_schema"
-          ? { type: "json_schema", json_schema: JSON.parse(draft.formatSchema) }
+          ? { type: "json_schema", json_schema: JSON.parse(draft.formatSchema) as ResponseFormatJSONSchema.JSONSchema }
           : { type: draft.format },
   };
 }

@@ -26,6 +26,7 @@ export function useAssistants() {
 export function useModels() {
   return useQuery({
     queryKey: ["models"],
+    staleTime: 60_000,
     queryFn: async () => {
       const models: string[] = [];
       for await (const model of api().models.list()) models.push(model.id);

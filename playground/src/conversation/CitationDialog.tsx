@@ -32,7 +32,9 @@ export function CitationDialog({ citation, message, onClose }: CitationDialogPro
   }, [conversation, runId, isLoaded]);
 
   const mark = useRef<HTMLElement>(null);
-  useEffect(() => mark.current?.scrollIntoView({ block: "center" }), [passage?.text]);
+  useEffect(() => {
+    mark.current?.scrollIntoView({ block: "center" }); // in newer browsers a promise, which is no clean-up
+  }, [passage?.text]);
 
   const parts = passage && split(passage.text, quote);
   return (

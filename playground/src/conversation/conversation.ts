@@ -32,6 +32,8 @@ export interface ConversationState {
   /** By run, as they came. Of runs that ended before the page was opened: once they are asked for. */
   events: Readonly<Record<string, readonly StreamEvent[]>>;
   connection: Connection;
+  /** When runs were asked for, of those that this page asked for: in milliseconds since 1970. */
+  asked: Readonly<Record<string, number>>;
   /** A message is being sent, before its run exists. */
   isSending: boolean;
 }
@@ -76,6 +78,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     isLoadingOlder: false,
     events: {},
     connection: "closed",
+    asked: {},
     isSending: false,
   }));
   const set = (change: Partial<ConversationState>) => store.setState(change);
@@ -156,8 +159,10 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   async function run(assistantId: string): Promise<void> {
     set({ isSending: true, problem: null });
     try {
+      const at = Date.now();
       const created = await threads.runs.create(threadId, { assistant_id: assistantId });
       putRun(created);
+      store.setState((state) => ({ asked: { ...state.asked, [created.id]: at } }));
       void followRun(created.id);
     } catch (error) {
       fail(error);

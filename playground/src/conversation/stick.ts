@@ -31,7 +31,7 @@ export function useStick(scroller: HTMLElement | null) {
     };
     scroller.addEventListener("scroll", look, { passive: true });
     const resized = new ResizeObserver(() => {
-      if (stuck.current) scroller.scrollTop = scroller.scrollHeight;
+      if (stuck.current) scroller.scrollTo({ top: scroller.scrollHeight });
     });
     resized.observe(scroller);
     return () => {
@@ -41,7 +41,7 @@ export function useStick(scroller: HTMLElement | null) {
   }, [scroller, change]);
 
   const follow = useCallback(() => {
-    if (scroller && stuck.current) scroller.scrollTop = scroller.scrollHeight;
+    if (stuck.current) scroller?.scrollTo({ top: scroller.scrollHeight });
   }, [scroller]);
   const stick = useCallback(() => {
     change(true);

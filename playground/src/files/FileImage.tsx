@@ -1,5 +1,5 @@
 import { Download, ImageOff } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import { save } from "./download";
 import { useFileContent } from "./queries";
@@ -7,14 +7,9 @@ import { useFileContent } from "./queries";
 /** A picture among the server's files. */
 export function FileImage({ fileId }: { fileId: string }) {
   const { data: blob, error } = useFileContent(fileId);
-  const [url, setUrl] = useState<string | null>(null);
+  const url = useMemo(() => (blob ? URL.createObjectURL(blob) : null), [blob]);
   const [isBroken, setBroken] = useState(false);
-  useEffect(() => {
-    if (!blob) return;
-    const made = URL.createObjectURL(blob);
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
-  }, [blob]);
+  useEffect(() => (url ? () => URL.revokeObjectURL(url) : undefined), [url]);
   if (error || isBroken) {
     return (
       <p className="dim small">

@@ -63,7 +63,7 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
       </header>
       {of && runId ? (
         <>
-          <RunSummary run={of.run} />
+          <RunSummary run={of.run} conversation={conversation} />
           <Tabs.Root className="tabs" value={tab} onValueChange={(value) => setTab(value as InspectorTab)}>
             <Tabs.List className="tab-list" aria-label="What to see of the run">
               <Tabs.Trigger value="steps">Steps</Tabs.Trigger>
@@ -71,7 +71,7 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
               <Tabs.Trigger value="prompts">Prompts</Tabs.Trigger>
             </Tabs.List>
             <Tabs.Content value="steps" className="tab-content" tabIndex={0}>
-              <Steps steps={of.steps} messages={conversation} />
+              <Steps steps={of.steps} conversation={conversation} />
             </Tabs.Content>
             <Tabs.Content value="events" className="tab-content flush" tabIndex={-1}>
               <Events key={runId} conversation={conversation} run={of.run} />

@@ -50,7 +50,7 @@ function Turn({ prompt }: { prompt: Prompt }) {
     <div className="stack">
       <dl className="facts">
         {settings.map(([name, value]) => (
-          <Fact key={name} name={name.replaceAll("_", " ")} value={typeof value === "object" ? JSON.stringify(value) : String(value)} />
+          <Fact key={name} name={name.replaceAll("_", " ")} value={typeof value === "string" ? value : JSON.stringify(value)} />
         ))}
       </dl>
       {prompt.messages.map((message, index) => (

@@ -1,10 +1,16 @@
 import type { Run } from "../api/types";
+import type { Conversation } from "../conversation/conversation";
+import { useConversation } from "../conversation/conversations";
 import { CopyButton } from "../ui/CopyButton";
 import { count, duration } from "../ui/format";
 import { Status } from "../ui/Status";
+import { timesOf } from "./times";
 
 /** A run at a glance. */
-export function RunSummary({ run }: { run: Run }) {
+export function RunSummary({ run, conversation }: { run: Run; conversation: Conversation }) {
+  const events = useConversation(conversation, (state) => state.events[run.id]);
+  const asked = useConversation(conversation, (state) => state.asked[run.id]);
+  const times = timesOf(events ?? [], asked);
   const ended = run.completed_at ?? run.failed_at ?? run.cancelled_at;
   return (
     <div className="summary">
@@ -21,8 +27,13 @@ export function RunSummary({ run }: { run: Run }) {
             <Fact name="Completion" value={`${count(run.usage.completion_tokens)} tokens`} />
           </>
         )}
-        {run.started_at && ended && <Fact name="Took" value={wholeSeconds(ended - run.started_at)} />}
-        {run.temperature !== null && run.temperature !== undefined && (
+        {times.firstWords !== null && <Fact name="First words" value={duration(times.firstWords)} />}
+        {times.whole !== null ? (
+          <Fact name="Took" value={duration(times.whole)} />
+        ) : (
+          run.started_at && ended && <Fact name="Took" value={wholeSeconds(ended - run.started_at)} />
+        )}
+        {typeof run.temperature === "number" && run.temperature !== 1 && (
           <Fact name="Temperature" value={String(run.temperature)} />
         )}
       </dl>
@@ -37,7 +48,7 @@ export function RunSummary({ run }: { run: Run }) {
 
 /** The API's times are whole seconds. */
 export function wholeSeconds(seconds: number): string {
-  return seconds < 1 ? "under 1 s" : duration(seconds * 1000);
+  return seconds < 1 ? "under 1 s" : seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
 }
 
 export function Fact({ name, value }: { name: string; value: string }) {

@@ -7,12 +7,12 @@ import { Status } from "../ui/Status";
 import { wholeSeconds } from "./RunSummary";
 
 /** The steps of a run, with all that came of them. */
-export function Steps({ steps, messages }: { steps: readonly RunStep[]; messages: Conversation }) {
+export function Steps({ steps, conversation }: { steps: readonly RunStep[]; conversation: Conversation }) {
   if (!steps.length) return <p className="dim">No steps yet.</p>;
   return (
     <ol className="steps">
       {steps.map((step) => (
-        <Step key={step.id} step={step} conversation={messages} />
+        <Step key={step.id} step={step} conversation={conversation} />
       ))}
     </ol>
   );
@@ -31,11 +31,11 @@ function Step({ step, conversation }: { step: RunStep; conversation: Conversatio
         {[
           ended && wholeSeconds(ended - step.created_at),
           step.usage && `${count(step.usage.prompt_tokens)} + ${count(step.usage.completion_tokens)} tokens`,
-          step.id,
         ]
           .filter(Boolean)
           .join(" · ")}
       </p>
+      <code className="id">{step.id}</code>
       {step.last_error && (
         <p className="field-problem wrap-anywhere">
           {step.last_error.code}: {step.last_error.message}

@@ -5,7 +5,7 @@ import javascript from "highlight.js/lib/languages/javascript";
 import json from "highlight.js/lib/languages/json";
 import python from "highlight.js/lib/languages/python";
 import { toJsxRuntime } from "hast-util-to-jsx-runtime";
-import { memo, useMemo } from "react";
+import { memo, type ReactNode, useMemo } from "react";
 import { Fragment, jsx, jsxs } from "react/jsx-runtime";
 
 import { CodeBlock } from "./CodeBlock";
@@ -21,11 +21,11 @@ export interface HighlightedProps {
 }
 
 export const Highlighted = memo(function Highlighted({ code, language, label }: HighlightedProps) {
-  const content = useMemo(
+  const content = useMemo<ReactNode>(
     () =>
       code.length > LIMIT
         ? code
-        : toJsxRuntime(lowlight.highlight(language, code), { Fragment, jsx, jsxs }),
+        : (toJsxRuntime(lowlight.highlight(language, code), { Fragment, jsx, jsxs }) as ReactNode),
     [code, language],
   );
   return (

@@ -11,12 +11,13 @@ import type { PluggableList } from "unified";
 import { blocksOf } from "./blocks";
 import { type Marked, placeMarkers, rehypeMarkers } from "./citations";
 import { CodeBlock } from "./CodeBlock";
-import { safeUrl, schema } from "./schema";
+import { rehypePlain, safeUrl, schema } from "./schema";
 
 // `$` alone is money far more often than maths: only `$$` and, rewritten below, `\(...\)` and `\[...\]` are maths.
 const REMARK: PluggableList = [remarkGfm, [remarkMath, { singleDollarTextMath: false }]];
 // What comes behind the sanitizer is ours: it adds elements, and trusts no text.
 const REHYPE: PluggableList = [
+  rehypePlain,
   [rehypeSanitize, schema],
   [rehypeKatex, { trust: false, strict: "ignore", maxExpand: 200, output: "htmlAndMathml" }],
   [rehypeHighlight, { detect: false }],
@@ -88,8 +89,6 @@ function componentsWith(
         </div>
       );
     },
-    // A picture of another host is never fetched; its words are shown.
-    img: ({ alt, src }) => <span>{[alt, typeof src === "string" ? src : ""].filter(Boolean).join(" ")}</span>,
   };
 }
 
@@ -102,8 +101,8 @@ export function withDollars(text: string): string {
       index % 2
         ? piece
         : piece
-            .replace(/\\\[([\s\S]+?)\\\]/g, (_, maths: string) => `\n$$$$\n${maths.trim()}\n$$$$\n`)
-            .replace(/\\\(([^\n]+?)\\\)/g, (_, maths: string) => `$$${"$"}${maths.trim()}$$${"$"}`),
+            .replace(/\\\[([\s\S]+?)\\\]/g, (_, maths: string) => ["", "$$", maths.trim(), "$$", ""].join("\n"))
+            .replace(/\\\(([^\n]+?)\\\)/g, (_, maths: string) => "$$" + maths.trim() + "$$"),
     )
     .join("");
 }

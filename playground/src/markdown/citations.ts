@@ -22,7 +22,7 @@ export interface Marked {
 export function placeMarkers(value: string, markers: readonly Marked[]): string {
   const clean = value.replace(PRIVATE, "\ufffd");
   if (!markers.length) return clean;
-  const points = [...clean];
+  const points = Array.from(clean); // code points
   const inOrder = markers
     .map((marker, n) => ({ marker, n }))
     .filter(({ n }) => FIRST + n <= LAST)

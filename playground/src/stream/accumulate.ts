@@ -112,7 +112,11 @@ function begun(delta: Record<string, unknown>): Record<string, unknown> {
 
 function withoutIndexes(text: Record<string, unknown>): Record<string, unknown> {
   const annotations = text["annotations"] as Indexed[] | undefined;
-  return annotations ? { ...text, annotations: annotations.map(({ index: _, ...annotation }) => annotation) } : text;
+  return annotations ? { ...text, annotations: annotations.map(withoutIndex) } : text;
+}
+
+function withoutIndex(item: Indexed): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(item).filter(([name]) => name !== "index"));
 }
 
 function mergeCalls(step: RunStep, deltas: readonly Indexed[]): RunStep {

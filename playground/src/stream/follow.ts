@@ -36,16 +36,14 @@ export async function* follow(options: FollowOptions): AsyncGenerator<StreamEven
   let after = options.after ?? "";
   for (let attempt = 0; !signal.aborted; attempt++) {
     onConnection(attempt === 0 ? "connecting" : "lost");
+    let isDone = false;
     try {
       const response = await open(after, signal);
       onConnection("live");
       for await (const event of eventsOf(response)) {
         if (event.event === "error") break;
         yield event;
-        if (event.event === "done") {
-          onConnection("closed");
-          return;
-        }
+        isDone ||= event.event === "done"; // the server closes the connection, which can then be used again
         after = event.id || after;
         attempt = 0;
       }
@@ -56,6 +54,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<StreamEven
         throw error;
       }
     }
+    if (isDone) break;
     onConnection("lost");
     await pause(attempt, signal);
   }

@@ -28,8 +28,9 @@ export function useRenameThread() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: ({ thread, title }: { thread: Thread; title: string }) => {
-      const { title: _, ...others } = thread.metadata ?? {};
-      const metadata = title ? { ...others, title } : others;
+      const metadata = { ...thread.metadata };
+      if (title) metadata["title"] = title;
+      else delete metadata["title"];
       return api().beta.threads.update(thread.id, { metadata });
     },
     onSuccess: (saved) => {
