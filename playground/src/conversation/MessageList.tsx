@@ -1,7 +1,7 @@
 /** The conversation as a virtual list: only what is looked at is in the page, however long the thread is. */
 import { ArrowDown } from "lucide-react";
-import { createContext, useCallback, useContext, useMemo, useState } from "react";
-import { Virtuoso } from "react-virtuoso";
+import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { Virtuoso, type VirtuosoHandle } from "react-virtuoso";
 
 import { Announcer } from "./Announcer";
 import type { Conversation } from "./conversation";
@@ -30,9 +30,16 @@ export function MessageList({ conversation }: { conversation: Conversation }) {
   const view = useConversation(conversation, (state) => state.view);
   const anchor = useConversation(conversation, (state) => state.anchor);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
-  const { isStuck, stick, follow } = useStick(scroller);
+  const list = useRef<VirtuosoHandle>(null);
+  const toEnd = useCallback(() => list.current?.scrollToIndex({ index: "LAST", align: "end" }), []);
+  const { isStuck, stick, follow } = useStick(scroller, toEnd);
   const items = useMemo(() => itemsOf(view), [view]);
   const first = useMemo(() => BASE - Math.max(0, items.findIndex((item) => item.id === anchor)), [items, anchor]);
+  // Who writes wants to see the answer.
+  const isSending = useConversation(conversation, (state) => state.isSending);
+  useEffect(() => {
+    if (isSending) stick();
+  }, [isSending, stick]);
   const setElement = useCallback((element: HTMLElement | Window | null) => {
     if (element instanceof HTMLElement || element === null) setScroller(element);
   }, []);
@@ -55,6 +62,7 @@ export function MessageList({ conversation }: { conversation: Conversation }) {
     <InConversation value={conversation}>
       <div className="messages">
         <Virtuoso
+          ref={list}
           className="messages-scroll"
           role="log"
           aria-live="off"

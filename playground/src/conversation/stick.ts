@@ -2,13 +2,16 @@ import { useCallback, useEffect, useRef, useState } from "react";
 
 /** As near to the end as counts for being there, in pixels. */
 const NEAR = 40;
+/** A list moves by itself, too, as its rows are measured: only what follows a reader's hand is theirs. */
+const HAND_MILLISECONDS = 600;
+const UPWARDS = new Set(["ArrowUp", "PageUp", "Home"]);
 
 /**
  * Keep a scrolled element at its end while it grows, until its reader scrolls up.
  *
- * Only scrolling up lets go: a list that grows faster than it is scrolled is not at its end for a moment, either.
+ * `toEnd` scrolls there: a virtual list knows better than its element where its end is.
  */
-export function useStick(scroller: HTMLElement | null) {
+export function useStick(scroller: HTMLElement | null, toEnd: () => void) {
   const [isStuck, setStuck] = useState(true);
   const stuck = useRef(true);
   const change = useCallback((to: boolean) => {
@@ -19,23 +22,28 @@ export function useStick(scroller: HTMLElement | null) {
   useEffect(() => {
     if (!scroller) return;
     let before = scroller.scrollTop;
-    let height = scroller.scrollHeight;
+    let moved = -Infinity;
+    const hand = () => {
+      moved = performance.now();
+    };
     const look = () => {
       const { scrollTop, scrollHeight, clientHeight } = scroller;
-      const isNear = scrollHeight - scrollTop - clientHeight < NEAR;
-      if (isNear) change(true);
-      // A list that becomes shorter scrolls by itself.
-      else if (scrollTop < before - 1 && scrollHeight >= height) change(false);
+      const isUpwards = scrollTop < before - 1 && performance.now() - moved < HAND_MILLISECONDS;
+      if (isUpwards) change(false);
+      else if (scrollHeight - scrollTop - clientHeight < NEAR) change(true);
       before = scrollTop;
-      height = scrollHeight;
     };
-    scroller.addEventListener("scroll", look, { passive: true });
-    const resized = new ResizeObserver(() => {
-      if (stuck.current) scroller.scrollTo({ top: scroller.scrollHeight });
-    });
+    const ending = new AbortController();
+    const options = { passive: true, signal: ending.signal };
+    scroller.addEventListener("scroll", look, options);
+    scroller.addEventListener("touchmove", hand, options);
+    scroller.addEventListener("pointermove", (event) => event.buttons && hand(), options);
+    scroller.addEventListener("wheel", (event) => event.deltaY < 0 && hand(), options);
+    scroller.addEventListener("keydown", (event) => UPWARDS.has(event.key) && hand(), options);
+    const resized = new ResizeObserver(() => stuck.current && scroller.scrollTo({ top: scroller.scrollHeight }));
     resized.observe(scroller);
     return () => {
-      scroller.removeEventListener("scroll", look);
+      ending.abort();
       resized.disconnect();
     };
   }, [scroller, change]);
@@ -45,7 +53,7 @@ export function useStick(scroller: HTMLElement | null) {
   }, [scroller]);
   const stick = useCallback(() => {
     change(true);
-    scroller?.scrollTo({ top: scroller.scrollHeight });
-  }, [scroller, change]);
+    toEnd();
+  }, [change, toEnd]);
   return { isStuck, stick, follow };
 }
