@@ -130,7 +130,8 @@ async def measure(arguments: argparse.Namespace, url: str) -> None:
     async with visit(url, **options) as visitor:
         taken = await opening(visitor, thread_id, arguments.messages)
         print(
-            f"opening {arguments.messages} messages: median {statistics.median(taken):.2f} s, longest {max(taken):.2f} s"
+            f"opening {arguments.messages} messages: median {statistics.median(taken):.2f} s, "
+            f"longest {max(taken):.2f} s"
         )
         frames, oldest = await scrolling(visitor)
         print(told(f"scrolling back to message {oldest}", frames))

@@ -130,7 +130,11 @@ class Visitor:
             "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", _RULES
         )
         serious = [
-            {"rule": one["id"], "help": one["help"], "where": [(node["html"][:200], node["failureSummary"]) for node in one["nodes"]]}
+            {
+                "rule": one["id"],
+                "help": one["help"],
+                "where": [(node["html"][:200], node["failureSummary"]) for node in one["nodes"]],
+            }
             for one in found["violations"]
             if one["impact"] in ("serious", "critical")
         ]

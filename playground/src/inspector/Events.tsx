@@ -16,13 +16,13 @@ export function Events({ conversation, run }: { conversation: Conversation; run:
   const known = useConversation(conversation, (state) => state.events[run.id]);
   const isAway = known === undefined && (hasEnded(run.status) || run.status === "requires_action");
   const [isAsked, setAsked] = useState(false);
+  const isReplayed = useConversation(conversation, (state) => state.asked[run.id] === undefined);
   useEffect(() => {
     if (isAway) void conversation.replay(run.id).finally(() => setAsked(true));
   }, [conversation, run.id, isAway]);
 
   const events = known ?? NONE;
   const begin = events[0]?.at ?? 0;
-  const isReplayed = events.length > 2 && (events.at(-1)?.at ?? 0) - begin < 5;
   if (!events.length) return <p className="dim pad">{isAway && isAsked ? "They are no longer kept." : "None yet."}</p>;
   return (
     <>

@@ -22,10 +22,7 @@ export function RunSummary({ run, conversation }: { run: Run; conversation: Conv
       <dl className="facts">
         <Fact name="Model" value={run.model} />
         {run.usage && (
-          <>
-            <Fact name="Prompt" value={`${count(run.usage.prompt_tokens)} tokens`} />
-            <Fact name="Completion" value={`${count(run.usage.completion_tokens)} tokens`} />
-          </>
+          <Fact name="Tokens" value={`${count(run.usage.prompt_tokens)} + ${count(run.usage.completion_tokens)}`} />
         )}
         {times.firstWords !== null && <Fact name="First words" value={duration(times.firstWords)} />}
         {times.whole !== null ? (
