@@ -12,7 +12,7 @@ import pytest
 from assistd.llm.protocol import ChatRequest
 from assistd.llm.request_body import request_body
 from assistd.llm.routing import single_route
-from assistd.runs.prompt_body import kept
+from assistd.runs.prompt_body import kept, packed, unpacked
 
 MOST = 20_000
 ROUTE = single_route("http://127.0.0.1:9/v1")
@@ -41,8 +41,7 @@ def picture(url: str, detail: str = "auto") -> Any:
     ],
 )
 def test_what_is_not_too_long_is_kept_byte_for_byte(body: bytes) -> None:
-    found = kept(body, MOST)
-    assert (found.text.encode(), found.shortened) == (body, False)
+    assert kept(body, MOST) is body
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 100, 5_000_000])
@@ -50,8 +49,7 @@ def test_of_a_picture_its_kind_and_size_are_kept(size: int) -> None:
     url = f"data:image/webp;base64,{base64.b64encode(bytes(size)).decode()}"
     text = {"type": "text", "text": "What is this?"}
     found = kept(sent(user([picture(url), text, picture("https://example.com/a.png"), picture(url, "low")])), MOST)
-    assert found.shortened
-    told = json.loads(found.text)
+    told = json.loads(found)
     note = f"[image/webp, {size} bytes]"
     shown = [picture(note), text, picture("https://example.com/a.png"), picture(note, "low")]
     assert told["messages"][0]["content"] == shown
@@ -62,14 +60,13 @@ def test_of_long_texts_the_ends_are_kept() -> None:
     long = "begin " + "x" * 50_000 + " end"
     tool = {"type": "function", "function": {"name": "f", "description": long, "parameters": {"type": "object"}}}
     found = kept(sent({"role": "system", "content": long}, user("short"), user([{"type": "text", "text": long}])), MOST)
-    told = json.loads(found.text)
-    assert found.shortened
+    told = json.loads(found)
     for text in (told["messages"][0]["content"], told["messages"][2]["content"][0]["text"]):
         assert text.startswith("begin xxx")
         assert text.endswith("xxx end")
         assert f" [{len(long) - 4000} characters are left out here] " in text
     assert told["messages"][1] == user("short")
-    told = json.loads(kept(sent(user("hi"), tools=[tool]), MOST).text)
+    told = json.loads(kept(sent(user("hi"), tools=[tool]), MOST))
     assert told["tools"][0]["function"]["name"] == "f"
     assert "characters are left out here" in told["tools"][0]["function"]["description"]
 
@@ -77,9 +74,8 @@ def test_of_long_texts_the_ends_are_kept() -> None:
 def test_of_many_messages_the_first_and_the_newest_are_kept() -> None:
     messages = [user(f"{n} " + "x" * 50) for n in range(1000)]
     found = kept(sent(*messages), MOST)
-    assert found.shortened
-    assert len(found.text) <= MOST
-    first, note, *newest = json.loads(found.text)["messages"]
+    assert len(found) <= MOST
+    first, note, *newest = json.loads(found)["messages"]
     assert first == messages[0]
     assert newest == messages[-len(newest) :]
     assert note == {"role": "left_out", "content": f"{1000 - 1 - len(newest)} messages are left out here"}
@@ -100,7 +96,13 @@ def test_nothing_makes_it_longer_than_it_may_be(most: int) -> None:
     for body in hostile:
         assert len(body) > most
         found = kept(body, most)
-        assert found.shortened
-        assert len(found.text.encode()) <= max(most, 3000)
-        told = msgspec.json.decode(found.text)
+        assert len(found) <= max(most, 3000)
+        told = msgspec.json.decode(found)
         assert (told["model"], told["stream"]) == ("m", True)
+
+
+@pytest.mark.parametrize("size", [0, 10, 999, 1000, 5000, 1_000_000])
+def test_what_is_packed_is_unpacked(size: int) -> None:
+    body = sent(user("é" * size))
+    assert unpacked(packed(body)) == body
+    assert len(packed(body)) <= max(len(body) // 10, 1000)

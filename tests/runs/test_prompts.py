@@ -13,6 +13,7 @@ from assistd.db.pool import Database
 from assistd.runs import progress, prompts, retention, store
 from assistd.runs.machine import Status, Step
 from assistd.runs.progress import Change
+from assistd.runs.prompt_body import unpacked
 from assistd.runs.prompts import Prompts, turn_after
 from assistd.web.wire import Page
 from tests.runs.conftest import PROJECT
@@ -40,15 +41,17 @@ async def running(kept: Prompts) -> AsyncIterator[Prompts]:
 
 async def bodies(rows: Any, run_id: str) -> list[tuple[int, str]]:
     found = await rows.conn.fetch("SELECT turn, body FROM run_prompts WHERE run_id = $1 ORDER BY turn", run_id)
-    return [(row["turn"], json.loads(row["body"])["messages"][0]["content"]) for row in found]
+    return [(row["turn"], json.loads(unpacked(row["body"]))["messages"][0]["content"]) for row in found]
 
 
 async def test_a_prompt_goes_with_the_change_that_ends_its_turn(rows, kept: Prompts, database: Database) -> None:
     run_id = await rows.run(status="in_progress", lease=1, attempt=1)
     kept.sent(run_id, 1, 1, NOW, body())
     assert await bodies(rows, run_id) == []
-    prompt = kept.take(run_id)
+    taken = kept.take(run_id)
+    assert taken is not None
     assert kept.take(run_id) is None
+    prompt = await kept.kept(taken)
     failed = Change(old=Status.IN_PROGRESS, new=Status.FAILED, at=NOW)
     async with database.acquire() as conn:
         assert not await progress.write(conn, run_id, 2, failed, None, prompt)
@@ -112,6 +115,16 @@ async def test_while_the_database_is_away_nothing_is_lost(rows, database: Databa
     kept.put_back(taken)
     await kept.flush()
     assert await bodies(rows, run_id) == [(1, "hello"), (2, "newest")]
+
+
+async def test_long_ones_are_kept_as_well(rows, database: Database) -> None:
+    run_id = await rows.run(status="in_progress", lease=1, attempt=1)
+    kept = Prompts(database, 1_000_000)
+    kept.sent(run_id, 1, 1, NOW, body("é and more " * 30_000))
+    await kept.flush()
+    (shown,) = await _listed(database, run_id, Page())
+    assert (shown["messages"][0]["content"], shown["shortened"]) == ("é and more " * 30_000, False)
+    assert await rows.value("SELECT octet_length(body) FROM run_prompts") < 10_000
 
 
 async def test_none_is_kept_where_none_is_wanted(rows, database: Database) -> None:

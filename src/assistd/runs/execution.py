@@ -449,8 +449,9 @@ class Execution:
             batch = self._scribe.take()
             whole = await self._streams.log.take(self._id, batch)
             prompt = self._parts.prompts.take(self._id) if change.open_step is None else None
+            asked = None if prompt is None else await self._parts.prompts.kept(prompt)
             async with self._db.acquire() as conn:
-                written = await write(conn, self._id, self._lease, change, whole, prompt)
+                written = await write(conn, self._id, self._lease, change, whole, asked)
             if written:
                 self._committed(change, batch)
                 return

@@ -20,7 +20,7 @@ from assistd.db import sql
 from assistd.llm.protocol import Usage
 from assistd.runs.frames import Batch
 from assistd.runs.machine import TERMINAL, Status, check_transition
-from assistd.runs.prompts import Prompt
+from assistd.runs.prompts import KeptPrompt
 from assistd.runs.store import NewRun, run_of
 from assistd.runs.wire import Exchange, LastError, Run
 from assistd.web.wire import to_json
@@ -147,7 +147,7 @@ async def message(conn: Any, id: str) -> Any:
 
 
 async def write(
-    conn: Any, run_id: str, lease: int, change: Change, batch: Batch | None, prompt: Prompt | None = None
+    conn: Any, run_id: str, lease: int, change: Change, batch: Batch | None, prompt: KeptPrompt | None = None
 ) -> bool:
     """Write a change, its events, and what the model was sent before it.
 
@@ -162,7 +162,7 @@ async def write(
     return written
 
 
-def _parts(change: Change, batch: Batch | None, prompt: Prompt | None) -> tuple[str, ...]:
+def _parts(change: Change, batch: Batch | None, prompt: KeptPrompt | None) -> tuple[str, ...]:
     """Name the parts of the statement that a change needs."""
     present = {
         "opened_message": change.open_step is not None and change.open_step.message_id is not None,
@@ -203,7 +203,7 @@ def _compose(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return re.sub(r"(?<!:):(\w+)", number, statement), tuple(names)
 
 
-def _values(change: Change, batch: Batch | None, prompt: Prompt | None) -> dict[str, Any]:
+def _values(change: Change, batch: Batch | None, prompt: KeptPrompt | None) -> dict[str, Any]:
     """Return the parameters of a change by name."""
     opened, closed, said = change.open_step, change.close_step, change.close_message
     values: dict[str, Any] = {
@@ -239,8 +239,12 @@ def _values(change: Change, batch: Batch | None, prompt: Prompt | None) -> dict[
     if batch is not None:
         values |= {"first_number": batch.first, "last_number": batch.last, "frames": batch.frames.decode()}
     if prompt is not None:
-        kept = prompt.kept()
-        values |= {"turn": prompt.turn, "asked_at": prompt.created_at, "shortened": kept.shortened, "body": kept.text}
+        values |= {
+            "turn": prompt.turn,
+            "asked_at": prompt.created_at,
+            "shortened": prompt.shortened,
+            "body": prompt.body,
+        }
     return values
 
 

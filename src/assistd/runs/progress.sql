@@ -120,7 +120,7 @@ SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
 
 -- name: asked
 INSERT INTO run_prompts (run_id, turn, created_at, shortened, body)
-SELECT id, :turn::integer, :asked_at::bigint, :shortened::boolean, :body::text FROM run
+SELECT id, :turn::integer, :asked_at::bigint, :shortened::boolean, :body::bytea FROM run
 ON CONFLICT (run_id, turn) DO UPDATE
 SET created_at = EXCLUDED.created_at, shortened = EXCLUDED.shortened, body = EXCLUDED.body
 

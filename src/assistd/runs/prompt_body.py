@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Final
 
 import msgspec
@@ -14,20 +15,26 @@ _QUOTE: Final = ord('"')
 _LEFT_OF_TEXTS: Final = (4000, 400)
 _SMALL_BYTES: Final = 200  # not worth leaving out
 
-
-class KeptBody(msgspec.Struct, frozen=True):
-    """A JSON object as text; `shortened` says that it is not, byte for byte, what was sent."""
-
-    text: str
-    shortened: bool
+_SMALL_BODY_BYTES: Final = 1000  # not worth compressing
 
 
-def kept(body: bytes, most: int) -> KeptBody:
-    """Return a body without the data of its pictures, and shortened where it has more than about `most` bytes."""
+def kept(body: bytes, most: int) -> bytes:
+    """Return a body without the data of its pictures, and shortened where it has more than about `most` bytes.
+
+    What is left as it is, is returned itself.
+    """
     seen = without_pictures(body)
-    if len(seen) > most:
-        seen = _shortened(seen, most)
-    return KeptBody(seen.decode(), seen is not body)
+    return _shortened(seen, most) if len(seen) > most else seen
+
+
+def packed(body: bytes) -> bytes:
+    """Compress a body, unless it is small."""
+    return zlib.compress(body, 1) if len(body) > _SMALL_BODY_BYTES else body
+
+
+def unpacked(body: bytes) -> bytes:
+    """Return what was packed. What is compressed begins with another byte than a JSON object."""
+    return body if body.startswith(b"{") else zlib.decompress(body)
 
 
 def without_pictures(body: bytes) -> bytes:

@@ -19,7 +19,7 @@ import structlog
 from assistd.db import sql
 from assistd.db.pool import Database
 from assistd.runs.machine import Step
-from assistd.runs.prompt_body import KeptBody, kept
+from assistd.runs.prompt_body import kept, packed, unpacked
 from assistd.runs.wire import Run
 from assistd.web.paging import fetch_page
 from assistd.web.wire import ListOf, Page, page_of
@@ -30,6 +30,8 @@ SQL = sql.load(Path(__file__).with_name("prompts.sql"))
 
 # How long a turn goes on before its prompt is written on its own.
 _LATER_SECONDS = 0.2
+# What takes longer to compress than the other streams of the process should wait is done beside them.
+_QUICK_BYTES = 50_000
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -40,11 +42,15 @@ class Prompt(msgspec.Struct, frozen=True):
     turn: int
     created_at: int
     body: bytes
-    most_bytes: int
 
-    def kept(self) -> KeptBody:
-        """Return what is to be written of the body."""
-        return kept(self.body, self.most_bytes)
+
+class KeptPrompt(msgspec.Struct, frozen=True):
+    """A prompt as it is written; `shortened` says that its body is not, byte for byte, what was sent."""
+
+    turn: int
+    created_at: int
+    shortened: bool
+    body: bytes
 
 
 class SentPrompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +80,7 @@ class Prompts:
     def sent(self, run_id: str, lease: int, turn: int, at: int, body: bytes) -> None:
         """Take the body of a request that goes out."""
         if self._most_bytes:
-            self._pending[run_id] = Prompt(run_id, lease, turn, at, body, self._most_bytes)
+            self._pending[run_id] = Prompt(run_id, lease, turn, at, body)
             self._wanted.set()
 
     def take(self, run_id: str) -> Prompt | None:
@@ -85,6 +91,12 @@ class Prompts:
         """Take a prompt again that could not be written, unless there is a newer one."""
         self._pending.setdefault(prompt.run_id, prompt)
         self._wanted.set()
+
+    async def kept(self, prompt: Prompt) -> KeptPrompt:
+        """Return what is to be written of a prompt."""
+        if len(prompt.body) < _QUICK_BYTES:
+            return _kept(prompt, self._most_bytes)
+        return await asyncio.to_thread(_kept, prompt, self._most_bytes)
 
     # --- writing
 
@@ -106,7 +118,7 @@ class Prompts:
     async def _write(self, prompts: Sequence[Prompt]) -> None:
         if not prompts:
             return
-        bodies = [prompt.kept() for prompt in prompts]
+        kept = [await self.kept(prompt) for prompt in prompts]
         try:
             async with self._db.acquire() as conn:
                 await conn.execute(
@@ -115,8 +127,8 @@ class Prompts:
                     [p.lease for p in prompts],
                     [p.turn for p in prompts],
                     [p.created_at for p in prompts],
-                    [body.shortened for body in bodies],
-                    [body.text for body in bodies],
+                    [each.shortened for each in kept],
+                    [each.body for each in kept],
                 )
         except Exception as fault:
             # Not lost: each goes with the next change of its run, or is tried again.
@@ -127,6 +139,11 @@ class Prompts:
                 del self._pending[prompt.run_id]
 
 
+def _kept(prompt: Prompt, most_bytes: int) -> KeptPrompt:
+    body = kept(prompt.body, most_bytes)
+    return KeptPrompt(prompt.turn, prompt.created_at, body is not prompt.body, packed(body))
+
+
 # --- reading
 
 
@@ -134,7 +151,7 @@ async def list_page(conn: Any, run: Run, page: Page) -> ListOf[Any]:
     """List what was sent in the turns of a run, each as one JSON object."""
     rows = await fetch_page(conn, SQL, "list", "prompt", run.id, page)
     steps = _last_steps(await conn.fetch(SQL["steps"], run.id))
-    found = page_of([_Listed(_shown(run, row, steps), row["body"]) for row in rows], page)
+    found = page_of([_Listed(_shown(run, row, steps), unpacked(row["body"])) for row in rows], page)
     return msgspec.structs.replace(found, data=[each.as_json() for each in found.data])
 
 
@@ -142,7 +159,7 @@ class _Listed(msgspec.Struct, frozen=True):
     """A prompt and the body that was sent."""
 
     prompt: SentPrompt
-    body: str
+    body: bytes
 
     @property
     def id(self) -> str:
@@ -150,7 +167,7 @@ class _Listed(msgspec.Struct, frozen=True):
 
     def as_json(self) -> msgspec.Raw:
         """Return both as one object: neither has a field of the other."""
-        return msgspec.Raw(msgspec.json.encode(self.prompt)[:-1] + b"," + self.body.encode()[1:])
+        return msgspec.Raw(msgspec.json.encode(self.prompt)[:-1] + b"," + self.body[1:])
 
 
 def _shown(run: Run, row: Any, steps: Mapping[int, str]) -> SentPrompt:

@@ -2,7 +2,7 @@
 -- What was sent, of many runs at once; of a lost lease, nothing. Of two that say the same turn, the newer stays.
 INSERT INTO run_prompts (run_id, turn, created_at, shortened, body)
 SELECT new.run_id, new.turn, new.created_at, new.shortened, new.body
-FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[], $6::text[])
+FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[], $6::bytea[])
      AS new (run_id, lease, turn, created_at, shortened, body)
 JOIN runs ON runs.id = new.run_id AND runs.lease = new.lease
 ON CONFLICT (run_id, turn) DO UPDATE
