@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test check pytest bench lock clean bubblewrap
+.PHONY: serve test check pytest bench lock clean bubblewrap page wheel
 .DEFAULT_GOAL := help
 
 help:
@@ -17,10 +17,11 @@ help:
 	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
 	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
 	@echo "make bench   load and latency before a scripted upstream (WORKERS=2, BENCH=folder of the harness)"
+	@echo "make wheel   the package with its page, in dist/"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove what was set up"
 
-serve: .venv/serve bubblewrap
+serve: .venv/serve bubblewrap page
 	@exec $(BIN)/assistd serve $(ARGS)
 
 test: check pytest
@@ -64,6 +65,14 @@ pytest: .venv/test .interpreter/built bubblewrap
 bubblewrap:
 	@sh scripts/install-sandbox.sh bubblewrap
 
+# The playground, where Node.js is; without it `/` says how to get the page.
+page:
+	@sh scripts/build-playground.sh
+
+wheel: .venv/serve page
+	@test -f src/assistd/playground/dist/index.html || { echo "A wheel needs its page: see above."; exit 1; }
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 # The load harness lives outside of this repository; WORKERS processes share the port.
 BENCH ?= ../shared/bench
 WORKERS ?= 1
@@ -80,4 +89,5 @@ lock:
 	for old in 1.2.3 1.20.0 1.40; do $(LOCK) tests/locks/openai-$$old.in -o tests/locks/openai-$$old.txt || exit; done
 
 clean:
-	rm -rf .venv .venv-openai-* .interpreter tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai-* .interpreter tests/node/node_modules playground/node_modules \
+		src/assistd/playground/dist dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -46,6 +46,7 @@ from assistd.llm.routing import Route as ModelRoute
 from assistd.llm.routing import Routing, load_routes, single_route
 from assistd.llm.upstream import Upstream, open_upstream
 from assistd.models.routes import Models
+from assistd.playground.site import Site
 from assistd.runs import retention, store
 from assistd.runs.code_interpreter import CodeInterpreter
 from assistd.runs.event_log import EVENTS_CHANNEL, FOLLOW_CHANNEL, EventLog
@@ -53,6 +54,7 @@ from assistd.runs.executor import Executor
 from assistd.runs.file_search import FileSearch
 from assistd.runs.parts import ModelFinder, Parts
 from assistd.runs.pictures import Pictures
+from assistd.runs.prompts import Prompts
 from assistd.runs.routes import Runs
 from assistd.runs.server_tools import ServerTools
 from assistd.runs.stream import Streams
@@ -218,7 +220,9 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         sandboxes = await stack.enter_async_context(open_sandboxes(settings, limits))
         code = CodeInterpreter(db, Workspaces(db, blobs, sandboxes, name, limits), Publisher(db))
         tools = ServerTools(FileSearch(db, searcher), code)
-        executor = Executor(db, streams, Parts(model_finder(routing, upstream), tools, Pictures(db, blobs)), name)
+        prompts = Prompts(db, settings.kept_prompt_bytes)
+        parts = Parts(model_finder(routing, upstream), tools, Pictures(db, blobs), prompts)
+        executor = Executor(db, streams, parts, name)
         handlers = {store.JOB: executor.handle}
         worker = Worker(db, handlers, capacity=settings.run_concurrency, lease=lease, name=name)
         # Reading files has a worker of its own, so that neither kind of work waits for room behind the other.
@@ -250,6 +254,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         http = _http([*endpoint.routes(paths, Door(keyring, settings.max_body_bytes)), *_health(db)])
         for task in (
             event_log.run(),
+            prompts.run(),
             streams.run(),
             worker.run(),
             ingesting.run(),
@@ -264,6 +269,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
             await asyncio.gather(*(each.stop() for each in workers))
             streams.close()
             await event_log.flush()
+            await prompts.flush()
 
 
 @asynccontextmanager
@@ -354,7 +360,7 @@ async def _listen(
 
 
 def _http(routes: list[Route]) -> ASGIApp:
-    return Router(routes, redirect_slashes=False, default=endpoint.not_found)
+    return Router(routes, redirect_slashes=False, default=Site(otherwise=endpoint.not_found))
 
 
 def _health(db: Database) -> list[Route]:

@@ -87,6 +87,16 @@ def wrong_api_key(key: str) -> APIError:
     )
 
 
+def no_key_yet(name: str) -> APIError:
+    """`name` is where the request comes from."""
+    return APIError(
+        "No API key was created on this server yet, so it serves the programs and pages of its own machine only, and "
+        f"this request is of '{name}'. Create a key with `assistd keys create NAME`, and send that.",
+        status=403,
+        code="no_api_key_created",
+    )
+
+
 def no_beta_header() -> APIError:
     return APIError(
         "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by setting the "

@@ -20,6 +20,7 @@ import structlog
 
 from assistd import app
 from assistd.llm.routing import Routing
+from assistd.playground.site import is_built
 from assistd.server import HttpServer, reserve
 from assistd.settings import PREFIX, Settings
 
@@ -213,3 +214,5 @@ async def _answering(host: str, port: int) -> None:
 def _announce(host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     print(f"assistd is ready: http://{shown}:{port}/v1", flush=True)
+    if is_built():
+        print(f"Its playground: http://{shown}:{port}/", flush=True)

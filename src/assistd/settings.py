@@ -28,6 +28,7 @@ _RANGES = {
     "run_expires_seconds": (1, 1_000_000_000),
     "run_concurrency": (1, 1_000_000),
     "event_retention_seconds": (1, 1_000_000_000),
+    "kept_prompt_bytes": (0, 100_000_000),
     "lease_seconds": (1, 86_400),
     "max_body_bytes": (1, 1_000_000_000),
     "ingest_concurrency": (0, 1000),
@@ -102,6 +103,11 @@ class Settings:
     run_concurrency: int = _setting(1000, "Runs that one process executes at the same time.")
     event_retention_seconds: int = _setting(
         7 * 86_400, "How long the stream of an ended run can be replayed, in seconds."
+    )
+    kept_prompt_bytes: int = _setting(
+        1024 * 1024,
+        "Longest request to a model that is kept to be looked at, as long as streams are; longer ones are shortened. "
+        "0: none is kept.",
     )
     lease_seconds: int = _setting(15, "A worker silent for this long has its runs taken over.")
     max_body_bytes: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")

@@ -11,6 +11,7 @@ import pytest
 
 import assistd as package
 from assistd.cli import main
+from assistd.db import migrate
 from tests.cli.conftest import Refused
 from tests.support.databases import EMPTY, new_database, query
 from tests.support.http import Api
@@ -20,8 +21,8 @@ from tests.support.waiting import eventually
 
 COMMANDS = ("serve", "worker", "migrate", "keys", "models", "interpreter", "doctor")
 TRUST_SECONDS = 10  # how long a server remembers a key that nobody tells it about
-NAMES = ("0001 initial", "0002 files_and_vector_stores", "0003 code_interpreter", "0004 v1")
-PENDING = "".join(f"pending: {name}\n" for name in NAMES)
+PENDING = "".join(f"pending: {migration.version:04} {migration.name}\n" for migration in migrate.shipped())
+SCHEMA = f"{len(migrate.shipped()):04}"
 TABLES = "SELECT count(*) AS n FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -174,7 +175,9 @@ def test_doctor_where_all_is_well(tmp_path: Path, dsn: str) -> None:
     checks = ["program", "data folder", "database", "door", "port", "models", "files", "embeddings", "code interpreter"]
     assert list(found) == checks
     assert found["program"].startswith(f"assistd {package.__version__} on Python 3.")
-    assert re.fullmatch(r"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema 0004", found["database"])
+    assert re.fullmatch(
+        rf"PostgreSQL \S+ .*\(at ASSISTD_DATABASE_URL\), pgvector \S+, schema {SCHEMA}", found["database"]
+    )
     assert found["door"] == "no API key exists: any key is let in, from this machine only"
     assert found["models"] == "the scripted model"
     assert found["files"] == str(tmp_path / "data" / "blobs")

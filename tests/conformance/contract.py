@@ -27,8 +27,57 @@ SPECIFICATION = Path(__file__).parents[1] / "data" / "contract" / "openai-v2.yam
 Schemas = dict[str, Any]
 Relaxation = Callable[[Schemas], None]
 
-# Ours, not OpenAI's: follows or replays the stream of a run.
-EXTENSIONS = {("GET", "/threads/{thread_id}/runs/{run_id}/events"): "text/event-stream"}
+
+def _list_of(item: Schemas) -> Schemas:
+    ends = {"type": ["string", "null"]}
+    return _object(
+        object={"const": "list"},
+        data={"type": "array", "items": item},
+        first_id=ends,
+        last_id=ends,
+        has_more={"type": "boolean"},
+    )
+
+
+def _object(required: Sequence[str] = (), **properties: Any) -> Schemas:
+    """An object that has all of these keys, or those that are required, and no others."""
+    wanted = list(required) or list(properties)
+    return {"type": "object", "properties": properties, "required": wanted, "additionalProperties": False}
+
+
+_ANY_OBJECT = {"type": "object"}
+_PROMPT = _object(
+    ("id", "object", "created_at", "thread_id", "run_id", "turn", "step_id", "shortened", "model", "messages"),
+    id={"type": "string", "pattern": "^prompt_"},
+    object={"const": "thread.run.prompt"},
+    created_at={"type": "integer"},
+    thread_id={"type": "string"},
+    run_id={"type": "string"},
+    turn={"type": "integer", "minimum": 1},
+    step_id={"type": ["string", "null"]},
+    shortened={"type": "boolean"},
+    # What was sent, which is a request to `/chat/completions`.
+    model={"type": "string"},
+    messages={"type": "array", "items": _ANY_OBJECT},
+    stream={"const": True},
+    stream_options=_ANY_OBJECT,
+    response_format=_ANY_OBJECT,
+    temperature={"type": "number"},
+    top_p={"type": "number"},
+    max_completion_tokens={"type": "integer"},
+    max_tokens={"type": "integer"},
+    reasoning_effort={"type": "string"},
+    tools={"type": "array", "items": _ANY_OBJECT},
+    tool_choice={"type": ["string", "object"]},
+    parallel_tool_calls={"type": "boolean"},
+)
+
+# Ours, not OpenAI's, with the schemas of their answers by content type; of a stream, that of its events is known.
+EXTENSIONS: dict[tuple[str, str], dict[str, Schemas]] = {
+    ("GET", "/threads"): {"application/json": _list_of({"$ref": "#/components/schemas/ThreadObject"})},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/events"): {},
+    ("GET", "/threads/{thread_id}/runs/{run_id}/prompts"): {"application/json": _list_of(_PROMPT)},
+}
 
 # The endpoints whose errors have a sibling `detail` where the service's had.
 DETAILED = ("/files", "/uploads")
@@ -311,7 +360,7 @@ def _operations(paths: Any) -> list[tuple[str, str, re.Pattern[str], dict[str, A
             if method in ("get", "post", "delete"):
                 content = operation["responses"]["200"]["content"]
                 found[method.upper(), template] = {kind: of["schema"] for kind, of in content.items()}
-    found.update({key: {} for key in EXTENSIONS})
+    found.update(EXTENSIONS)
     # Fixed names before parameters: /threads/runs is no thread.
     ordered = sorted(found, key=lambda key: (key[1].count("{"), key[1]))
     return [(method, path, _pattern(path), found[method, path]) for method, path in ordered]

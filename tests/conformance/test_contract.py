@@ -286,6 +286,9 @@ def _walk_threads(api: Api, text: str) -> str:
     assert api.get(f"/threads/{thread}").ok
     resources = {"code_interpreter": {"file_ids": [text]}, "file_search": {"vector_store_ids": [store]}}
     assert api.post(f"/threads/{thread}", {"metadata": {"a": "1"}, "tool_resources": resources}).ok
+    assert api.get("/threads?limit=1").ok["data"][0]["id"] == thread
+    assert thread in [each["id"] for each in api.get("/threads?metadata[a]=1&q=1").ok["data"]]
+    assert api.get("/threads?metadata[a]=nothing").ok["data"] == []
     messages = f"/threads/{thread}/messages"
     for page in ("runs", "messages"):
         assert api.get(f"/threads/{thread}/{page}").ok["data"] == []
@@ -350,6 +353,8 @@ def _walk_runs(api: Api, assistant: str, thread: str) -> None:
     assert api.get(f"{runs}/{run['id']}/steps?after={steps[-1]['id']}").ok["data"] == []
     assert len(api.get(runs).ok["data"]) == 2
     assert api.get(f"{runs}/{run['id']}/events").status == 200
+    assert [prompt["turn"] for prompt in api.get(f"{runs}/{run['id']}/prompts").ok["data"]] == [2, 1]
+    assert api.get(f"{runs}/{run['id']}/prompts?order=asc&limit=1").ok["has_more"]
 
     calling = {"assistant_id": assistant, "additional_messages": [user(PARIS)]}
     run = until(api, api.post(runs, calling).ok, "requires_action")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
+from openai.pagination import SyncCursorPage
+from openai.types.beta import Thread
 
 from tests.conformance.talk import Walk
 
@@ -17,6 +20,10 @@ COUNT = 23  # more than two pages of ten, and no whole number of them
 def listed(client: openai.OpenAI, request: pytest.FixtureRequest) -> tuple[Callable[..., Any], list[str]]:
     """A list by its endpoint, and the ids of what is in it, oldest first."""
     match request.param:
+        case "threads":
+            metadata = {"list": uuid.uuid4().hex}
+            made = [client.beta.threads.create(metadata=metadata) for _ in range(COUNT)]
+            return lambda **page: threads(client, metadata=metadata, **page), [item.id for item in made]
         case "messages":
             thread = client.beta.threads.create()
             made = [client.beta.threads.messages.create(thread.id, role="user", content=str(n)) for n in range(COUNT)]
@@ -50,7 +57,15 @@ def listed(client: openai.OpenAI, request: pytest.FixtureRequest) -> tuple[Calla
             raise AssertionError(kind)
 
 
-KINDS = pytest.mark.parametrize("listed", ["messages", "runs", "steps", "store files", "batch files"], indirect=True)
+KINDS = pytest.mark.parametrize(
+    "listed", ["threads", "messages", "runs", "steps", "store files", "batch files"], indirect=True
+)
+
+
+def threads(client: openai.OpenAI, **query: Any) -> SyncCursorPage[Thread]:
+    """A list that is ours, through the SDK's own door for what it does not know."""
+    options: Any = {"params": query, "headers": {"OpenAI-Beta": "assistants=v2"}}
+    return client.get_api_list("/threads", page=SyncCursorPage[Thread], model=Thread, options=options)
 
 
 def uploaded(client: openai.OpenAI, number: int) -> str:
@@ -101,6 +116,25 @@ def test_assistants_are_paged_through(client: openai.OpenAI) -> None:
     newest_first = client.beta.assistants.list(limit=7)
     assert [next(iter(newest_first)).id, newest_first.data[-1].id] == [ids[-1], ids[-7]]
     assert [assistant.id for _, assistant in zip(range(COUNT), newest_first, strict=False)] == ids[::-1]
+
+
+def test_threads_are_found_by_metadata_and_by_text(client: openai.OpenAI) -> None:
+    mark = uuid.uuid4().hex
+    made = [
+        client.beta.threads.create(metadata={"mark": mark, "title": f"Plan {n}", "user": f"user {n % 2}"}).id
+        for n in range(5)
+    ]
+    assert [thread.id for thread in threads(client, q=mark.upper(), limit=2)] == made[::-1]
+    assert [thread.id for thread in threads(client, q=mark, metadata={"user": "user 1"})] == [made[3], made[1]]
+    assert [thread.id for thread in threads(client, q="plan 3", metadata={"mark": mark, "user": "user 1"})] == [made[3]]
+    assert threads(client, q="plan 3", metadata={"mark": mark, "user": "user 0"}).data == []
+    (newest,) = threads(client, limit=1).data
+    assert (newest.id, newest.metadata) == (made[-1], {"mark": mark, "title": "Plan 4", "user": "user 0"})
+    deleted = []
+    for thread in threads(client, q=mark, limit=2):
+        client.beta.threads.delete(thread.id)
+        deleted.append(thread.id)
+    assert deleted == made[::-1]
 
 
 def test_vector_stores_are_paged_through(client: openai.OpenAI) -> None:

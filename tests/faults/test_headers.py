@@ -24,10 +24,19 @@ NO_BETA = Error(
     "'OpenAI-Beta: assistants=v2'.",
     code="invalid_beta",
 )
+FOREIGN = (
+    {"Host": "evil.example:8000"},  # a name that was given this machine's address
+    {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Host": "localhost.evil.example"},
+)
+
 WITH_BETA = [
     ("GET", "/assistants"),
     ("POST", "/assistants"),
     ("GET", "/assistants/asst_1"),
+    ("GET", "/threads"),
     ("POST", "/threads"),
     ("GET", "/threads/thread_1"),
     ("GET", "/threads/thread_1/messages"),
@@ -36,6 +45,7 @@ WITH_BETA = [
     ("GET", "/threads/thread_1/runs/run_1"),
     ("POST", "/threads/thread_1/runs/run_1/cancel"),
     ("GET", "/threads/thread_1/runs/run_1/events"),
+    ("GET", "/threads/thread_1/runs/run_1/prompts"),
     ("GET", "/threads/thread_1/runs/run_1/steps/step_1"),
 ]
 KEYED = [
@@ -153,3 +163,30 @@ def test_a_wrong_content_type_does_not_matter(api: Api) -> None:
         answer = api.post("/threads", body, headers={"Content-Type": label})
         assert answer.status == 400
         assert re.match("We could not parse the JSON body of your request: ", answer.json["error"]["message"])
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_no_page_of_another_host_uses_a_server_without_keys(api: Api, headers: dict[str, str]) -> None:
+    """Its visitors' browsers could be made to send such requests, with any key, to the server on their machine."""
+    name = headers["Host"] if "Host" in headers else headers["Origin"]
+    refused = Error(
+        403,
+        "No API key was created on this server yet, so it serves the programs and pages of its own machine only, and "
+        f"this request is of '{name}'. Create a key with `assistd keys create NAME`, and send that.",
+        code="no_api_key_created",
+    )
+    for method, path in (("GET", "/threads"), ("POST", "/threads"), ("GET", "/models")):
+        refused.check(api(method, path, headers=headers))
+
+
+def test_pages_and_programs_of_this_machine_use_a_server_without_keys(api: Api) -> None:
+    port = api.address[1]
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}", "a.localhost"):
+        assert api.get("/threads", headers={"Host": host}).status == 200
+    for origin in (f"http://127.0.0.1:{port}", "http://localhost:5173", "https://[::1]:3000"):
+        assert api.get("/threads", headers={"Origin": origin}).status == 200
+
+
+def test_nobody_guesses_the_type_of_an_answer(api: Api) -> None:
+    for path in ("/threads", "/nothing"):
+        assert api.get(path).headers["x-content-type-options"] == "nosniff"

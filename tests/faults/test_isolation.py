@@ -60,6 +60,7 @@ def _owner(api: Api, name: str) -> Owner:
     assistant = api.post("/assistants", {"model": "scripted", "tools": [FUNCTION]}).ok["id"]
     picture = api.upload(b"\x89PNG", "a.png", purpose="vision").ok["id"]
     ids = _objects(api, assistant, "completed") | {"upload": new_upload(api)}
+    ids["named"] = api.post("/threads", {"metadata": {"title": f"Shared with {name}", "of": "both"}}).ok["id"]
     ids["vs"], ids["vsfb"], ids["file"] = new_store(api, f"The treasure of {name} is in the cellar of {name}.")
     part = api.upload(b"abc", path=f"/uploads/{ids['upload']}/parts", name="data").ok["id"]
     return Owner(api, ids, assistant, picture, part)
@@ -138,6 +139,7 @@ def _snapshot(api: Api, ids: dict[str, str]) -> list[Any]:
         api.get(f"{thread}/messages").ok,
         api.get(f"{thread}/runs").ok,
         api.get(f"{thread}/runs/{ids['run']}/steps").ok,
+        api.get(f"{thread}/runs/{ids['run']}/prompts").ok,
         api.get(f"/files/{ids['file']}").ok,
         api.get(f"/vector_stores/{ids['vs']}").ok,
         api.get(f"/vector_stores/{ids['vs']}/files").ok,
@@ -253,7 +255,10 @@ def test_no_list_shows_what_is_theirs(ours: Owner, theirs: Owner) -> None:
         listed = [a["id"] for order in ("asc", "desc") for a in _pages(owner.api, f"/assistants?order={order}")]
         assert owner.assistant_id in listed
         assert other.assistant_id not in listed
-        for path, kind in (("/files", "file"), ("/files?purpose=assistants", "file"), ("/vector_stores", "vs")):
+        for path, kind in (
+            *(("/files", "file"), ("/files?purpose=assistants", "file"), ("/vector_stores", "vs")),
+            *(("/threads", "thread"), ("/threads?q=shared", "named"), ("/threads?metadata[of]=both", "named")),
+        ):
             for order in ("asc", "desc"):
                 shown = [item["id"] for item in _pages(owner.api, f"{path}{'&' if '?' in path else '?'}order={order}")]
                 assert owner.ids[kind] in shown
@@ -280,6 +285,9 @@ def test_their_objects_are_no_cursors_of_ours(ours: Owner, theirs: Owner) -> Non
     assert theirs.api.delete(f"{thread}/{message}").status == 200
     assert theirs.api.get(f"/assistants?after={deleted}").status == 200
     assert theirs.api.get(f"{thread}?after={message}").status == 200
+    thread_gone = theirs.api.post("/threads", {"metadata": {"title": "Shared and gone"}}).ok["id"]
+    assert theirs.api.delete(f"/threads/{thread_gone}").status == 200
+    assert theirs.api.get(f"/threads?q=shared&after={thread_gone}").status == 200
     store, _, file = new_store(theirs.api)
     assert theirs.api.delete(f"/files/{file}").status == theirs.api.delete(f"/vector_stores/{store}").status == 200
     assert theirs.api.get(f"/vector_stores?after={store}").status == 200
@@ -295,11 +303,13 @@ def test_their_objects_are_no_cursors_of_ours(ours: Owner, theirs: Owner) -> Non
         (f"{our_thread}/messages", "message", (theirs.ids["msg"], message)),
         (f"{our_thread}/runs", "run", (theirs.ids["run"],)),
         ("/vector_stores", "vector store", (theirs.ids["vs"], store)),
+        ("/threads", "thread", (theirs.ids["thread"], thread_gone)),
+        ("/threads?q=shared", "thread", (theirs.ids["named"], thread_gone)),
         (f"{our_thread}/runs/{ours.ids['run']}/steps", "run step", (theirs.ids["step"],)),
     ):
         for cursor in cursors:
             for parameter in ("after", "before"):
-                answer = ours.api.get(f"{path}?{parameter}={cursor}")
+                answer = ours.api.get(f"{path}{'&' if '?' in path else '?'}{parameter}={cursor}")
                 assert (answer.status, answer.json["error"]["message"]) == (404, f"No {noun} found with id '{cursor}'.")
 
 

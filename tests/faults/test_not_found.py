@@ -35,6 +35,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "/threads/{thread}/runs/{run}/cancel": ("POST",),
     "/threads/{thread}/runs/{run}/submit_tool_outputs": ("POST",),
     "/threads/{thread}/runs/{run}/events": ("GET",),
+    "/threads/{thread}/runs/{run}/prompts": ("GET",),
     "/threads/{thread}/runs/{run}/steps": ("GET",),
     "/threads/{thread}/runs/{run}/steps/{step}": ("GET",),
     "/files/{file}": ("GET", "DELETE"),
@@ -295,16 +296,17 @@ def test_an_unknown_address_is_named(api: Api, method: str, path: str) -> None:
         assert error["message"] == f"Invalid URL ({method} /v1{path})"
 
 
-def test_outside_of_v1_there_is_nothing_either(api: Api) -> None:
+def test_outside_of_v1_there_is_the_page_and_nothing_else(api: Api) -> None:
     root = Api(f"http://{api.address[0]}:{api.address[1]}")
-    for path in ("/", "/v1", "/v2/assistants", "/assistants"):
+    assert root.get("/").headers["content-type"] == "text/html; charset=utf-8"
+    for path in ("/v1", "/v2/assistants", "/assistants", "/site.py", "/dist/index.html", "/assets/"):
         Error(404, f"Invalid URL (GET {path})").check(root.get(path))
 
 
 ALLOWED = {
     "/assistants": "GET, POST",
     "/assistants/asst_1": "DELETE, GET, POST",
-    "/threads": "POST",
+    "/threads": "GET, POST",
     "/threads/runs": "POST",
     "/threads/thread_1": "DELETE, GET, POST",
     "/threads/thread_1/messages": "GET, POST",
@@ -314,6 +316,7 @@ ALLOWED = {
     "/threads/thread_1/runs/run_1/cancel": "POST",
     "/threads/thread_1/runs/run_1/submit_tool_outputs": "POST",
     "/threads/thread_1/runs/run_1/events": "GET",
+    "/threads/thread_1/runs/run_1/prompts": "GET",
     "/threads/thread_1/runs/run_1/steps": "GET",
     "/threads/thread_1/runs/run_1/steps/step_1": "GET",
     "/files": "GET, POST",

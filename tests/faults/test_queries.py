@@ -5,12 +5,22 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Objects
-from tests.faults.refusals import not_among, not_found, out_of_range, wrong_kind, wrong_type
+from tests.faults.refusals import (
+    long_key,
+    not_among,
+    not_found,
+    out_of_range,
+    too_long,
+    too_many_keys,
+    wrong_kind,
+    wrong_type,
+)
 from tests.support.errors import Error
 from tests.support.http import Api
 
 LISTS = {
     "asst": "/assistants",
+    "thread": "/threads",
     "msg": "/threads/{0.thread_id}/messages",
     "run": "/threads/{0.thread_id}/runs",
     "step": "/threads/{0.thread_id}/runs/{0.run_id}/steps",
@@ -68,12 +78,16 @@ def test_an_order_is_asc_or_desc(api: Api, path: str) -> None:
     newest_first = api.get(f"{path}?limit=100").ok
     assert api.get(f"{path}?limit=100&order=").ok == newest_first
     assert api.get(f"{path}?limit=100&order=desc").ok == newest_first
-    assert api.get(f"{path}?limit=100&order=asc").ok["data"] == newest_first["data"][::-1]
+    oldest_first = api.get(f"{path}?limit=100&order=asc").ok
+    if not newest_first["has_more"]:  # of threads, tests make more than a page
+        assert oldest_first["data"] == newest_first["data"][::-1]
+    assert oldest_first["data"][0]["created_at"] <= newest_first["data"][0]["created_at"]
 
 
 def test_a_cursor_names_something_in_the_list(api: Api, kind: str, path: str, objects: Objects) -> None:
     strangers = {
         "asst": objects.thread_id,
+        "thread": objects.assistant_id,
         "msg": objects.run_id,
         "run": objects.message_id,
         "step": objects.run_id,
@@ -189,3 +203,33 @@ def test_a_stream_goes_on_after_one_of_its_own_events(api: Api, objects: Objects
     expected.check(api.get(f"{path}?last_event_id={id.replace('²', '%C2%B2')}"))
     if "%" not in id:
         expected.check(api.get(path, headers={"Last-Event-ID": id}))
+
+
+def test_what_no_metadata_can_have_is_not_looked_for(api: Api) -> None:
+    """A filter that was not understood must not give everything."""
+    for query in ("metadata=a", "metadata={}", "metadata[a=b", "metadata[]x=1"):
+        wrong_type("metadata", "an object", "a string").check(api.get(f"/threads?{query}"))
+    too_long("metadata.a", 512, 513).check(api.get(f"/threads?metadata[a]={'x' * 513}"))
+    long_key("metadata", "k" * 65).check(api.get(f"/threads?metadata[{'k' * 65}]=x"))
+    too_many_keys("metadata", 17).check(api.get("/threads?" + "&".join(f"metadata[{n}]=x" for n in range(17))))
+    too_long("q", 512, 513).check(api.get(f"/threads?q={'x' * 513}"))
+    for query, name in (("metadata[a]=%00", "metadata"), ("metadata[%00]=a", "metadata"), ("q=a%00b", "q")):
+        message = f"Invalid '{name}': the character U+0000 cannot be stored, and so not be found."
+        Error(400, message, name, "invalid_value").check(api.get(f"/threads?{query}"))
+    assert api.get("/threads?q=%FF%F0%9F&metadata[%FF]=%ED%A0%80").ok["data"] == []
+    everything = api.get("/threads").ok
+    for query in ("q=", "q=%20", "metadat[a]=b", "Metadata[a]=b"):
+        assert api.get(f"/threads?{query}").ok == everything
+
+
+def test_prompts_have_pages_of_twenty(api: Api, objects: Objects) -> None:
+    path = f"/threads/{objects.thread_id}/runs/{objects.run_id}/prompts"
+    for limit in ("0", "21"):
+        side, most = ("below", "1") if limit == "0" else ("above", "20")
+        out_of_range("limit", "integer", side, most, limit).check(api.get(f"{path}?limit={limit}"))
+    (prompt,) = api.get(f"{path}?limit=20").ok["data"]
+    for parameter in ("after", "before"):
+        assert api.get(f"{path}?{parameter}={prompt['id']}").ok["data"] == []
+        for cursor in ("prompt_1", objects.run_id, "%00", f"{prompt['id']}0"):
+            shown = cursor.replace("%00", "\0")
+            Error(404, f"No prompt found with id '{shown}'.").check(api.get(f"{path}?{parameter}={cursor}"))

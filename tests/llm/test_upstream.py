@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from assistd.llm.constrained import ConstrainedModel
 from assistd.llm.protocol import (
     CallArguments,
     CallStart,
@@ -136,6 +137,23 @@ async def test_text_streams_with_usage(upstream: Upstream, scripted: ScriptedMod
     assert finish.reason == "stop"
     assert finish.usage is not None
     assert (finish.usage.prompt_tokens, finish.usage.completion_tokens) == (3, 4)
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+async def test_what_is_sent_is_told_to_the_letter(
+    upstream: Upstream, scripted: ScriptedModel, constrained: bool
+) -> None:
+    """Before an answer comes, and with all that was made of the request on its way."""
+    inner = upstream.model(single_route(scripted.base_url), "m")
+    model = ConstrainedModel(inner) if constrained else inner
+    told: list[bytes] = []
+    request = msgspec.structs.replace(saying("/fail 500 Oops."), tools=[WEATHER])
+    stream = model.stream(request, told.append)
+    with pytest.raises(ModelUnavailable):
+        await anext(stream)
+    (received,) = scripted.received
+    assert [json.loads(body) for body in told] == [received.body]
+    assert ("response_format" in received.body) is constrained
 
 
 async def test_batches_hold_what_arrived_together(upstream: Upstream) -> None:

@@ -7,7 +7,7 @@ answer is judged by the published schema.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ BASE = "http://assistd.test/v1"
 class Keys:
     """Every key opens the project that is called like it."""
 
-    async def project_of(self, key: str | None) -> str:
+    async def project_of(self, key: str | None, headers: Mapping[str, str]) -> str:
         if key is None:
             raise no_api_key()
         return f"proj_{key}"

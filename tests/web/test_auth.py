@@ -76,19 +76,19 @@ async def revoke_all(database: Database) -> None:
 
 async def refusal(keyring: StoredKeys, key: str | None) -> APIError:
     with pytest.raises(APIError) as refused:
-        await keyring.project_of(key)
+        await keyring.project_of(key, {})
     assert refused.value.status == 401
     return refused.value
 
 
 async def test_without_any_key_any_key_opens_the_default_project(keyring: StoredKeys) -> None:
-    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT
+    assert await keyring.project_of("sk-anything", {}) == keys.DEFAULT_PROJECT
     assert (await refusal(keyring, None)).code is None
 
 
 async def test_a_key_opens_its_project_and_no_other_key_does(keyring: StoredKeys, database: Database) -> None:
     ours, theirs = await create(database, "ours"), await create(database, "theirs")
-    projects = {await keyring.project_of(ours), await keyring.project_of(theirs)}
+    projects = {await keyring.project_of(ours, {}), await keyring.project_of(theirs, {})}
     assert len(projects) == 2
     assert keys.DEFAULT_PROJECT not in projects
     for wrong in (
@@ -106,8 +106,8 @@ async def test_a_key_opens_its_project_and_no_other_key_does(keyring: StoredKeys
 
 async def test_a_key_of_a_project_that_is_there_already(keyring: StoredKeys, database: Database) -> None:
     first, second, default = [await create(database, name) for name in ("ours", "ours", "default")]
-    assert await keyring.project_of(first) == await keyring.project_of(second)
-    assert await keyring.project_of(default) == keys.DEFAULT_PROJECT
+    assert await keyring.project_of(first, {}) == await keyring.project_of(second, {})
+    assert await keyring.project_of(default, {}) == keys.DEFAULT_PROJECT
 
 
 async def test_a_key_is_looked_up_once_in_a_while(
@@ -115,13 +115,13 @@ async def test_a_key_is_looked_up_once_in_a_while(
 ) -> None:
     key = await create(database)
     for _ in range(3):
-        await keyring.project_of(key)
+        await keyring.project_of(key, {})
     assert watched.asked == 1
     clock[0] += 9.9
-    await keyring.project_of(key)
+    await keyring.project_of(key, {})
     assert watched.asked == 1
     clock[0] += 0.2
-    await keyring.project_of(key)
+    await keyring.project_of(key, {})
     assert watched.asked == 2
 
 
@@ -135,12 +135,12 @@ async def test_a_wrong_key_is_not_remembered(keyring: StoredKeys, watched: Watch
 
 async def test_news_of_keys_is_heeded_at_once(keyring: StoredKeys, database: Database, clock: list[float]) -> None:
     """The clock stands still, so nothing is looked up again by itself."""
-    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT
+    assert await keyring.project_of("sk-anything", {}) == keys.DEFAULT_PROJECT
     key = await create(database)
-    assert await keyring.project_of("sk-anything") == keys.DEFAULT_PROJECT  # the news has not come yet
+    assert await keyring.project_of("sk-anything", {}) == keys.DEFAULT_PROJECT  # the news has not come yet
     keyring.forget()
     await refusal(keyring, "sk-anything")
-    assert await keyring.project_of(key) == keys.DEFAULT_PROJECT
+    assert await keyring.project_of(key, {}) == keys.DEFAULT_PROJECT
     await revoke_all(database)
     keyring.forget()
     await refusal(keyring, key)
@@ -153,7 +153,7 @@ async def test_an_answer_from_before_the_news_is_not_remembered(
     """The key was valid when it was looked up, and void by the time the answer came."""
     key = await create(database)
     watched.answering.clear()
-    asking = asyncio.create_task(keyring.project_of(key))
+    asking = asyncio.create_task(keyring.project_of(key, {}))
     while watched.asked == 0:
         await asyncio.sleep(0)
     async with asyncio.timeout(30):
@@ -179,7 +179,7 @@ async def test_the_memory_has_an_end(
     """Behind an open door every made-up key is remembered; what matters is that not all of them are."""
     monkeypatch.setattr(auth, "_REMEMBERED", 5)
     for n in range(50):
-        assert await keyring.project_of(f"sk-{n}") == keys.DEFAULT_PROJECT
+        assert await keyring.project_of(f"sk-{n}", {}) == keys.DEFAULT_PROJECT
     assert len(keyring._known) <= 5
     assert watched.asked == 50
 
@@ -190,3 +190,23 @@ async def test_the_same_key_is_never_made_twice(database: Database) -> None:
     async with database.acquire() as conn:
         with pytest.raises(asyncpg.UniqueViolationError):
             await conn.execute(keys.SQL["add_key"], "key_x", keys.DEFAULT_PROJECT, "x", keys.digest(made[0]), "h")
+
+
+async def test_an_open_door_is_open_to_this_machine_only(keyring: StoredKeys, database: Database) -> None:
+    """Also for a key that is remembered. What a foreign page could send without a key tells it nothing."""
+    foreign, own = {"host": "evil.example"}, {"host": "localhost:8000", "origin": "http://localhost:8000"}
+    for _ in range(2):
+        with pytest.raises(APIError) as refused:
+            await keyring.project_of("sk-anything", foreign)
+        assert (refused.value.status, refused.value.code) == (403, "no_api_key_created")
+        assert await keyring.project_of("sk-anything", own) == keys.DEFAULT_PROJECT
+    with pytest.raises(APIError) as refused:
+        await keyring.project_of(None, foreign)
+    assert refused.value.status == 401
+
+
+async def test_a_key_opens_from_everywhere(keyring: StoredKeys, database: Database) -> None:
+    key = await create(database)
+    for headers in ({"host": "assistd.example", "origin": "https://app.example"}, {"origin": "null"}):
+        assert await keyring.project_of(key, headers) == keys.DEFAULT_PROJECT
+    assert (await refusal(keyring, "sk-anything")).code == "invalid_api_key"

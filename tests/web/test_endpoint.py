@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,7 @@ from assistd.web.request import Request
 
 
 class AnyKey:
-    async def project_of(self, key: str | None) -> str:
+    async def project_of(self, key: str | None, headers: Mapping[str, str]) -> str:
         return "proj_1"
 
 

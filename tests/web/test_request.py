@@ -95,6 +95,27 @@ def test_lists_in_a_query_come_in_several_spellings(name: str) -> None:
     assert request(f"{name}=a&{name}=b").query() == {"include": ["a", "b"]}
 
 
+@pytest.mark.parametrize(
+    ("query", "members"),
+    [
+        ("", {}),
+        ("limit=1&metadat[a]=b&q=metadata[a]", {}),
+        ("metadata[a]=b&metadata%5Bc%5D=d%20e", {"a": "b", "c": "d e"}),
+        ("metadata[a]=b&metadata[a]=c", {"a": "c"}),
+        ("metadata[]=b&metadata[a[b]]=c&metadata[d]=", {"": "b", "a[b]": "c", "d": ""}),
+    ],
+)
+def test_objects_in_a_query_are_read_by_their_keys(query: str, members: dict[str, str]) -> None:
+    assert request(query).members("metadata") == members
+
+
+@pytest.mark.parametrize("query", ["metadata=a", "metadata", "metadata[a=b", "metadata[a]=b&metadata[c]d=e"])
+def test_an_object_in_a_query_without_a_key_is_refused(query: str) -> None:
+    with pytest.raises(APIError) as refusal:
+        request(query).members("metadata")
+    assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, "metadata", "invalid_type")
+
+
 # --- the body
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from assistd.llm import failures
 from assistd.llm.plain_history import Message, call_text, decoded, plain
-from assistd.llm.protocol import ChatRequest, Delta, Finish, ModelRefused, Text
+from assistd.llm.protocol import ChatRequest, Delta, Finish, ModelRefused, Sent, Text
 from assistd.llm.reply import NotAReply, ReplyReader
 from assistd.llm.reply_schema import Schema, reply_schema
 from assistd.llm.request_body import with_system_note
@@ -47,7 +47,7 @@ class ConstrainedModel:
         """Whether image parts may be sent; where not, they become the words `[image]`."""
         return self._model.images
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+    async def stream(self, request: ChatRequest, sent: Sent | None = None) -> AsyncGenerator[Sequence[Delta], None]:
         """Make one completion. Raises `ModelError`. Closing the iterator aborts the upstream call."""
         messages = decoded(request.messages)
         history = plain(messages)
@@ -59,7 +59,7 @@ class ConstrainedModel:
             inner = _constrained(request, history, functions, stuck)
         else:
             inner = msgspec.structs.replace(request, messages=history, tools=(), tool_choice=None)
-        async with aclosing(self._model.stream(inner)) as batches:
+        async with aclosing(self._model.stream(inner, sent)) as batches:
             async for batch in batches:
                 told = batch if reader is None else self._told(reader, batch)
                 if told:

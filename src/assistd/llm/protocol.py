@@ -11,7 +11,7 @@ again (`ModelRateLimited`), or give up and say why (`ModelRefused`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -116,6 +116,10 @@ class ModelRefused(ModelError):
         self.code = code
 
 
+# Is told the body of a request as it goes out.
+Sent = Callable[[bytes], None]
+
+
 class Model(Protocol):
     """A model behind a route, ready to be called."""
 
@@ -127,5 +131,5 @@ class Model(Protocol):
     def images(self) -> bool:
         """Whether image parts may be sent."""
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+    def stream(self, request: ChatRequest, sent: Sent | None = None) -> AsyncGenerator[Sequence[Delta], None]:
         """Make one completion. Raises `ModelError`. Closing the generator aborts the upstream call."""

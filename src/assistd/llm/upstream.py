@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 
 from assistd.llm import failures
 from assistd.llm.completion import CompletionReader
-from assistd.llm.protocol import ChatRequest, Delta
+from assistd.llm.protocol import ChatRequest, Delta, Sent
 from assistd.llm.request_body import request_body
 from assistd.llm.routing import Route
 from assistd.llm.sse import EventTooLong, SseParser
@@ -168,10 +168,13 @@ class UpstreamModel:
         """Whether image parts may be sent; where not, they become the words `[image]`."""
         return self._route.images
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+    async def stream(self, request: ChatRequest, sent: Sent | None = None) -> AsyncGenerator[Sequence[Delta], None]:
         """Make one completion. Raises `ModelError`. Closing the iterator closes the connection."""
         route = self._route
-        response = await self._upstream.post(route, "chat/completions", request_body(route, request))
+        body = request_body(route, request)
+        if sent is not None:
+            sent(body)
+        response = await self._upstream.post(route, "chat/completions", body)
         try:
             if response.status >= 300:
                 raise failures.of_status(route, response.status, await _error_body(response), response.headers)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ from assistd.runs.machine import (
 from assistd.runs.parts import Parts
 from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
+from assistd.runs.prompts import turn_after
 from assistd.runs.stream import Streams
 from assistd.runs.transcript import ended_run, total, transcript_of
 from assistd.runs.turn import Material, Scene, Turn
@@ -227,7 +229,7 @@ class Execution:
             steps = self._transcript.steps
             rows = [self._stored_steps[step.id] for step in steps]
             chat, material = await self._asker.ask(self._run, model, command, steps, rows)
-            await self._converse(model, chat, material)
+            await self._converse(model, chat, material, turn_after(steps))
         except ModelRefused as refusal:
             await self._fail(refusal.code, str(refusal))
         except (ToolUnavailable, SearchFailed) as fault:
@@ -235,8 +237,8 @@ class Execution:
         except ModelUnavailable as fault:
             await self._try_again(fault)
 
-    async def _converse(self, model: Model, chat: ChatRequest, material: Material) -> None:
-        """Make one completion, from its first delta to what follows from its end."""
+    async def _converse(self, model: Model, chat: ChatRequest, material: Material, number: int) -> None:
+        """Make one completion, that of the run's turn of this number, and what follows from its end."""
         turn = self._turn = Turn(
             self._scene,
             self._scribe,
@@ -246,7 +248,8 @@ class Execution:
             request.tool_set(self._run),
             material,
         )
-        stream = model.stream(chat)
+        sent = partial(self._parts.prompts.sent, self._id, self._lease, number, self._clock())
+        stream = model.stream(chat, sent)
         try:
             async for deltas in stream:
                 await turn.feed(deltas)
@@ -445,11 +448,15 @@ class Execution:
         async with self._committing:
             batch = self._scribe.take()
             whole = await self._streams.log.take(self._id, batch)
+            prompt = self._parts.prompts.take(self._id) if change.open_step is None else None
+            asked = None if prompt is None else await self._parts.prompts.kept(prompt)
             async with self._db.acquire() as conn:
-                written = await write(conn, self._id, self._lease, change, whole)
+                written = await write(conn, self._id, self._lease, change, whole, asked)
             if written:
                 self._committed(change, batch)
                 return
+            if prompt is not None:
+                self._parts.prompts.put_back(prompt)
             if batch is not None:
                 self._scribe.rewind(batch.first - 1)
             await self._reload()

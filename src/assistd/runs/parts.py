@@ -8,6 +8,7 @@ import msgspec
 
 from assistd.llm.protocol import Model
 from assistd.runs.pictures import Pictures
+from assistd.runs.prompts import Prompts
 from assistd.runs.server_tools import ServerTools
 
 # Finds the model that answers for a name, if any does.
@@ -15,8 +16,9 @@ ModelFinder = Callable[[str], Model | None]
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """The models, the server's tools, and the files of messages."""
+    """The models, the server's tools, the files of messages, and what keeps what the models are sent."""
 
     find_model: ModelFinder
     tools: ServerTools
     pictures: Pictures
+    prompts: Prompts

@@ -20,6 +20,7 @@ from assistd.db import sql
 from assistd.llm.protocol import Usage
 from assistd.runs.frames import Batch
 from assistd.runs.machine import TERMINAL, Status, check_transition
+from assistd.runs.prompts import KeptPrompt
 from assistd.runs.store import Manner, NewRun, manner_of, run_of
 from assistd.runs.wire import Exchange, LastError, Run
 from assistd.web.wire import to_json
@@ -145,20 +146,23 @@ async def message(conn: Any, id: str) -> Any:
     return await conn.fetchrow(SQL["message"], id)
 
 
-async def write(conn: Any, run_id: str, lease: int, change: Change, batch: Batch | None) -> bool:
-    """Write a change and its events. Returns False, having written nothing, where lease or status have moved on.
+async def write(
+    conn: Any, run_id: str, lease: int, change: Change, batch: Batch | None, prompt: KeptPrompt | None = None
+) -> bool:
+    """Write a change, its events, and what the model was sent before it.
 
-    Raises IllegalTransition for a change of status that the table does not have.
+    Returns False, having written nothing, where lease or status have moved on. Raises IllegalTransition for a change
+    of status that the table does not have.
     """
     if change.old is not change.new:
         check_transition(change.old, change.new)
-    values = {"run_id": run_id, "lease": lease, **_values(change, batch)}
-    statement, names = _compose(_parts(change, batch))
+    values = {"run_id": run_id, "lease": lease, **_values(change, batch, prompt)}
+    statement, names = _compose(_parts(change, batch, prompt))
     written: bool = await conn.fetchval(statement, *(values[name] for name in names))
     return written
 
 
-def _parts(change: Change, batch: Batch | None) -> tuple[str, ...]:
+def _parts(change: Change, batch: Batch | None, prompt: KeptPrompt | None) -> tuple[str, ...]:
     """Name the parts of the statement that a change needs."""
     present = {
         "opened_message": change.open_step is not None and change.open_step.message_id is not None,
@@ -168,6 +172,7 @@ def _parts(change: Change, batch: Batch | None) -> tuple[str, ...]:
         "discarded_step": change.discard_step is not None,
         "discarded_message": change.discard_message is not None,
         "told": batch is not None,
+        "asked": prompt is not None,
         "unlocked_thread": change.new in TERMINAL,
         "completed_job": change.new in TERMINAL,
         "waiting_job": change.new is Status.REQUIRES_ACTION,
@@ -198,7 +203,7 @@ def _compose(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return re.sub(r"(?<!:):(\w+)", number, statement), tuple(names)
 
 
-def _values(change: Change, batch: Batch | None) -> dict[str, Any]:
+def _values(change: Change, batch: Batch | None, prompt: KeptPrompt | None) -> dict[str, Any]:
     """Return the parameters of a change by name."""
     opened, closed, said = change.open_step, change.close_step, change.close_message
     values: dict[str, Any] = {
@@ -233,6 +238,13 @@ def _values(change: Change, batch: Batch | None) -> dict[str, Any]:
         values |= {"message_id": said.id, "content": to_json(said.content), "message_reason": said.reason}
     if batch is not None:
         values |= {"first_number": batch.first, "last_number": batch.last, "frames": batch.frames.decode()}
+    if prompt is not None:
+        values |= {
+            "turn": prompt.turn,
+            "asked_at": prompt.created_at,
+            "shortened": prompt.shortened,
+            "body": prompt.body,
+        }
     return values
 
 

@@ -118,6 +118,12 @@ SELECT id, :lease, :first_number::bigint, :last_number::bigint, :frames::text FR
 ON CONFLICT (run_id, lease, first_number) DO UPDATE
 SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
 
+-- name: asked
+INSERT INTO run_prompts (run_id, turn, created_at, shortened, body)
+SELECT id, :turn::integer, :asked_at::bigint, :shortened::boolean, :body::bytea FROM run
+ON CONFLICT (run_id, turn) DO UPDATE
+SET created_at = EXCLUDED.created_at, shortened = EXCLUDED.shortened, body = EXCLUDED.body
+
 -- name: unlocked_thread
 UPDATE threads SET active_run_id = NULL FROM run WHERE threads.id = run.thread_id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.jobs.store import Claim, Job
 from assistd.jobs.worker import Worker
-from assistd.runs import store
+from assistd.runs import prompts, store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
 from assistd.runs.progress import Claimed
@@ -36,6 +37,9 @@ from assistd.web.endpoint import Events, Path
 from assistd.web.request import Request, check_id
 from assistd.web.tools import CodeInterpreterTool
 from assistd.web.wire import ListOf
+
+# Each may have a megabyte.
+_MOST_PROMPTS: Final = 20
 
 
 class Runs:
@@ -62,6 +66,7 @@ class Runs:
             Path("/threads/{thread_id}/runs/{run_id}/submit_tool_outputs", {"POST": self.submit}),
             Path("/threads/{thread_id}/runs/{run_id}/cancel", {"POST": self.cancel}),
             Path("/threads/{thread_id}/runs/{run_id}/events", {"GET": self.events}),
+            Path("/threads/{thread_id}/runs/{run_id}/prompts", {"GET": self.list_prompts}),
             Path("/threads/{thread_id}/runs/{run_id}/steps", {"GET": self.list_steps}),
             Path("/threads/{thread_id}/runs/{run_id}/steps/{step_id}", {"GET": self.get_step}),
             Path("/threads/runs", {"POST": self.create_with_thread}),
@@ -189,6 +194,13 @@ class Runs:
         async with self._db.acquire() as conn:
             run = await store.get(conn, *_place(request))
             return await store.get_step(conn, run.id, request.path["step_id"], with_content=with_content)
+
+    async def list_prompts(self, request: Request) -> ListOf[Any]:
+        """List what was sent to the model in the run's turns."""
+        page = request.page(most=_MOST_PROMPTS)
+        async with self._db.acquire() as conn:
+            run = await store.get(conn, *_place(request))
+            return await prompts.list_page(conn, run, page)
 
     async def events(self, request: Request) -> Events:
         """Follow or replay a run's stream after `Last-Event-ID`, or `last_event_id` in the query."""

@@ -32,6 +32,70 @@ INSERT INTO tombstones (id, project_id, seq)
 SELECT id, project_id, seq FROM gone LEFT JOIN told ON true
 RETURNING id
 
+-- name: threads_place
+SELECT seq FROM threads WHERE id = $1 AND project_id = $2
+UNION ALL
+SELECT seq FROM tombstones WHERE id = $1 AND project_id = $2
+
+-- name: threads_asc
+SELECT * FROM threads WHERE project_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq ASC LIMIT $4
+
+-- name: threads_desc
+SELECT * FROM threads WHERE project_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
+
+-- name: found_place
+SELECT seq FROM threads WHERE id = $1 AND project_id = $2
+UNION ALL
+SELECT seq FROM tombstones WHERE id = $1 AND project_id = $2
+
+-- name: found_asc
+-- The threads with metadata $5 and, unless $6 is null, with a value that contains it, whatever its case. What many
+-- threads have is found among the next of the list, what few have by the index: neither way looks at all of them.
+WITH near AS MATERIALIZED (
+    SELECT * FROM threads WHERE project_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq ASC LIMIT 25 * $4
+), fitting AS MATERIALIZED (
+    SELECT * FROM near WHERE metadata::jsonb @> $5 AND ($6::text IS NULL OR EXISTS (
+        SELECT FROM json_each_text(metadata) WHERE strpos(lower(value), lower($6)) > 0
+    ))
+    ORDER BY seq ASC LIMIT $4
+), beyond AS MATERIALIZED (
+    SELECT * FROM threads
+    WHERE thread_terms(project_id, metadata) @> sought_terms($1, $5, $6) AND metadata::text <> '{}'
+    AND (SELECT count(*) FROM fitting) < $4
+)
+SELECT * FROM fitting
+UNION ALL (
+    SELECT * FROM beyond WHERE project_id = $1 AND seq > (SELECT max(seq) FROM near) AND seq < $3
+    AND metadata::jsonb @> $5 AND ($6::text IS NULL OR EXISTS (
+        SELECT FROM json_each_text(metadata) WHERE strpos(lower(value), lower($6)) > 0
+    ))
+    ORDER BY seq ASC LIMIT $4
+)
+ORDER BY seq ASC LIMIT $4
+
+-- name: found_desc
+WITH near AS MATERIALIZED (
+    SELECT * FROM threads WHERE project_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT 25 * $4
+), fitting AS MATERIALIZED (
+    SELECT * FROM near WHERE metadata::jsonb @> $5 AND ($6::text IS NULL OR EXISTS (
+        SELECT FROM json_each_text(metadata) WHERE strpos(lower(value), lower($6)) > 0
+    ))
+    ORDER BY seq DESC LIMIT $4
+), beyond AS MATERIALIZED (
+    SELECT * FROM threads
+    WHERE thread_terms(project_id, metadata) @> sought_terms($1, $5, $6) AND metadata::text <> '{}'
+    AND (SELECT count(*) FROM fitting) < $4
+)
+SELECT * FROM fitting
+UNION ALL (
+    SELECT * FROM beyond WHERE project_id = $1 AND seq > $2 AND seq < (SELECT min(seq) FROM near)
+    AND metadata::jsonb @> $5 AND ($6::text IS NULL OR EXISTS (
+        SELECT FROM json_each_text(metadata) WHERE strpos(lower(value), lower($6)) > 0
+    ))
+    ORDER BY seq DESC LIMIT $4
+)
+ORDER BY seq DESC LIMIT $4
+
 -- name: create_message
 -- The lock waits for a run that is just being created or just finishing, and then sees its outcome.
 WITH thread AS (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from assistd.db.pool import Database
 from assistd.threads import attachments, store
 from assistd.threads.attachments import Terms
+from assistd.threads.sought import sought
 from assistd.threads.wire import CreateMessage, CreateThread, Message, ModifyMessage, ModifyThread, Thread
 from assistd.web.endpoint import Path
 from assistd.web.request import Request, check_id
@@ -19,6 +20,11 @@ def paths(db: Database, embedding_model: str) -> list[Path]:
         new = request.body(CreateThread)
         async with db.acquire() if store.is_plain(new) else db.transaction() as conn:
             return await store.create_thread(conn, request.project_id, new, terms)
+
+    async def list_threads(request: Request) -> ListOf[Thread]:
+        page, wanted = request.page(), sought(request)
+        async with db.acquire() as conn:
+            return await store.list_threads(conn, request.project_id, page, wanted)
 
     async def get_thread(request: Request) -> Thread:
         async with db.acquire() as conn:
@@ -72,6 +78,6 @@ def paths(db: Database, embedding_model: str) -> list[Path]:
             "/threads/{thread_id}/messages/{message_id}",
             {"GET": get_message, "POST": modify_message, "DELETE": delete_message},
         ),
-        Path("/threads", {"POST": create_thread}),
+        Path("/threads", {"GET": list_threads, "POST": create_thread}),
         Path("/threads/{thread_id}", {"GET": get_thread, "POST": modify_thread, "DELETE": delete_thread}),
     ]

@@ -11,6 +11,7 @@ from assistd import errors, ids
 from assistd.db import sql
 from assistd.threads import attachments
 from assistd.threads.attachments import Terms
+from assistd.threads.sought import EVERY_THREAD, Sought
 from assistd.threads.wire import (
     CreateMessage,
     CreateThread,
@@ -59,6 +60,16 @@ def is_plain(new: CreateThread) -> bool:
 async def get_thread(conn: Any, project_id: str, id: str) -> Thread:
     """Fetch a thread. Raises APIError (404) where the project has none of this id."""
     return _thread(await conn.fetchrow(SQL["get_thread"], id, project_id), id)
+
+
+async def list_threads(conn: Any, project_id: str, page: Page, sought: Sought) -> ListOf[Thread]:
+    """List a project's threads by insertion order: all, or those that are sought."""
+    if sought == EVERY_THREAD:
+        rows = await fetch_page(conn, SQL, "threads", "thread", project_id, page)
+    else:
+        metadata = to_json(sought.metadata)
+        rows = await fetch_page(conn, SQL, "found", "thread", project_id, page, metadata, sought.text or None)
+    return page_of([_thread(row, row["id"]) for row in rows], page)
 
 
 async def modify_thread(conn: Any, project_id: str, id: str, change: ModifyThread, embedding_model: str) -> Thread:

@@ -32,6 +32,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 _TRANSLATED: Mapping[str, Mapping[str, type[msgspec.Struct] | None]] = {
     "/assistants": {"GET": None},
     "/assistants/{assistant_id}": {"GET": None, "DELETE": None},
+    "/threads": {"GET": None},
     "/threads/{thread_id}": {"GET": None, "POST": wire.SetMetadata, "DELETE": None},
     "/threads/{thread_id}/messages": {"GET": None},
     "/threads/{thread_id}/messages/{message_id}": {"GET": None, "POST": wire.SetMetadata},
@@ -40,6 +41,7 @@ _TRANSLATED: Mapping[str, Mapping[str, type[msgspec.Struct] | None]] = {
     "/threads/{thread_id}/runs/{run_id}/cancel": {"POST": None},
     "/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": None},
     "/threads/{thread_id}/runs/{run_id}/events": {"GET": None},
+    "/threads/{thread_id}/runs/{run_id}/prompts": {"GET": None},
     "/threads/{thread_id}/runs/{run_id}/steps": {"GET": None},
     "/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": None},
 }

@@ -123,7 +123,7 @@ class Endpoint:
     async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         method = scope["method"]
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers))
+        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers), headers)
         handler = self._handler(method, scope["path"], headers.get("openai-beta"))
         body = Body(receive, headers)
         whole = method == "POST" and not self.path.streamed
@@ -250,6 +250,7 @@ class _Reply:
             (b"openai-version", b"2020-10-01"),
             (b"openai-organization", b"assistd"),
             (b"openai-processing-ms", b"%d" % elapsed),
+            (b"x-content-type-options", b"nosniff"),
         ]
         if self.project_id:
             headers.append((b"openai-project", self.project_id.encode()))

@@ -86,6 +86,21 @@ class Request(msgspec.Struct, frozen=True):
             found.setdefault(name.partition("[")[0], []).append(value)
         return found
 
+    def members(self, name: str) -> dict[str, str]:
+        """The query's `name[key]=value` by key; where a key comes twice, its last value. Raises APIError for no key."""
+        found = {}
+        for parameter, value in parse_qsl(self.query_string, keep_blank_values=True):
+            within = parameter.startswith(f"{name}[")
+            if parameter == name or (within and not parameter.endswith("]")):
+                raise APIError(
+                    f"Invalid type for '{name}': expected an object, but got a string instead.",
+                    param=name,
+                    code="invalid_type",
+                )
+            if within:
+                found[parameter[len(name) + 1 : -1]] = value
+        return found
+
     def page(self, default: int = 20, most: int = 100) -> Page:
         """The list parameters. Raises APIError for a limit out of range or an unknown order."""
         query = self.query()

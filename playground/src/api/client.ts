@@ -1,0 +1,25 @@
+/** The official client, pointed at the server that this page came from. */
+import OpenAI from "openai";
+
+import { useKey } from "./key";
+
+/** What a server without keys lets in from its own machine; any word does. */
+const PLACEHOLDER = "playground";
+
+export const baseURL = new URL("/v1", window.location.href).href;
+
+/** The browser's `fetch`. Without `Response` on it, the client would ask a `data:` address for one before an upload. */
+const ownFetch = Object.assign((url: RequestInfo | URL, init?: RequestInit) => fetch(url, init), { Response });
+
+let current: { key: string; client: OpenAI } | null = null;
+
+/** Return the client for the key that is set now. */
+export function api(): OpenAI {
+  const key = useKey.getState().key || PLACEHOLDER;
+  if (current?.key !== key) {
+    // The key is the visitor's own, typed into this page and sent only to the host that served it.
+    const options = { apiKey: key, baseURL, fetch: ownFetch, maxRetries: 1, dangerouslyAllowBrowser: true };
+    current = { key, client: new OpenAI(options) };
+  }
+  return current.client;
+}

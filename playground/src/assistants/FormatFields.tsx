@@ -1,0 +1,53 @@
+import { lazy, Suspense } from "react";
+
+import { checkResponseFormat } from "../json-editor/functionSchema";
+import { Field } from "../ui/Field";
+import { Notice } from "../ui/Notice";
+import type { ChangeDraft } from "./AssistantEditor";
+import type { Draft } from "./draft";
+
+const JsonEditor = lazy(() => import("../json-editor/JsonEditor"));
+
+export interface FormatFieldsProps {
+  draft: Draft;
+  change: ChangeDraft;
+  problem: string | null;
+  onProblem: (problem: string | null) => void;
+}
+
+/** The form that answers have. */
+export function FormatFields({ draft, change, problem, onProblem }: FormatFieldsProps) {
+  return (
+    <>
+      <Field label="Response format">
+        {(control) => (
+          <select
+            {...control}
+            value={draft.format}
+            onChange={(event) => change({ format: event.target.value as Draft["format"] })}
+          >
+            <option value="auto">Text</option>
+            <option value="json_object">A JSON object</option>
+            <option value="json_schema">JSON by a schema</option>
+          </select>
+        )}
+      </Field>
+      {draft.format === "json_schema" && (
+        <>
+          <Suspense fallback={<div className="json-editor" aria-busy="true" />}>
+            <JsonEditor
+              label="Response format as JSON"
+              initial={draft.formatSchema}
+              check={checkResponseFormat}
+              onChange={(text, wrong) => {
+                change({ formatSchema: text });
+                onProblem(wrong);
+              }}
+            />
+          </Suspense>
+          {problem && <Notice kind="error">{problem}</Notice>}
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,61 @@
+/** Assistants and models, as the server has them. */
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { AssistantCreateParams } from "openai/resources/beta/assistants";
+
+import { api } from "../api/client";
+import type { Assistant } from "../api/types";
+
+/** More than anybody makes by hand; a project with more finds the newest here. */
+const MOST = 300;
+
+export function useAssistants() {
+  return useQuery({
+    queryKey: ["assistants"],
+    queryFn: async () => {
+      const assistants: Assistant[] = [];
+      for await (const assistant of api().beta.assistants.list({ limit: 100, order: "desc" })) {
+        assistants.push(assistant);
+        if (assistants.length >= MOST) break;
+      }
+      return assistants;
+    },
+  });
+}
+
+/** Names of the models that can be chosen, in alphabetical order. */
+export function useModels() {
+  return useQuery({
+    queryKey: ["models"],
+    staleTime: 60_000,
+    queryFn: async () => {
+      const models: string[] = [];
+      for await (const model of api().models.list()) models.push(model.id);
+      return models.sort((a, b) => a.localeCompare(b));
+    },
+  });
+}
+
+/** Create an assistant, or change the one of this id. */
+export function useSaveAssistant() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ id, params }: { id: string | null; params: AssistantCreateParams }) =>
+      id ? api().beta.assistants.update(id, params) : api().beta.assistants.create(params),
+    onSuccess: (saved) => {
+      queries.setQueryData<Assistant[]>(["assistants"], (known = []) =>
+        known.some(({ id }) => id === saved.id)
+          ? known.map((assistant) => (assistant.id === saved.id ? saved : assistant))
+          : [saved, ...known],
+      );
+    },
+  });
+}
+
+export function useDeleteAssistant() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => api().beta.assistants.delete(id),
+    onSuccess: (_, id) =>
+      queries.setQueryData<Assistant[]>(["assistants"], (known = []) => known.filter((one) => one.id !== id)),
+  });
+}

@@ -1,0 +1,76 @@
+import { GraduationCap, Plus } from "lucide-react";
+import { useState } from "react";
+
+import { messageOf } from "../api/errors";
+import type { Assistant } from "../api/types";
+import { FIRST_QUESTION, firstModel, MATH_TUTOR } from "../assistants/starter";
+import { useModels, useSaveAssistant } from "../assistants/queries";
+import { Notice } from "../ui/Notice";
+import { useBeginThread } from "./ConversationRuntime";
+import { newMessage } from "./message";
+
+export interface WelcomeProps {
+  assistant: Assistant | null;
+  assistants: Assistant[] | undefined;
+}
+
+/** What is seen before the first message; on an empty server it offers the first assistant. */
+export function Welcome({ assistant, assistants }: WelcomeProps) {
+  if (!assistants) return <div className="welcome" aria-busy="true" />;
+  if (!assistant) return <FirstVisit />;
+  return (
+    <div className="welcome">
+      <h1>{assistant.name || "New thread"}</h1>
+      <p className="dim wrap-anywhere">
+        {assistant.description || "Write a message to begin. What the assistant does is shown step by step."}
+      </p>
+    </div>
+  );
+}
+
+function FirstVisit() {
+  const { data: models } = useModels();
+  const save = useSaveAssistant();
+  const begin = useBeginThread();
+  const [problem, setProblem] = useState<string | null>(null);
+  const [isBusy, setBusy] = useState(false);
+
+  const start = async () => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      const tutor = await save.mutateAsync({ id: null, params: { ...MATH_TUTOR, model: firstModel(models) } });
+      await begin(newMessage(FIRST_QUESTION, [], []), FIRST_QUESTION, tutor.id);
+    } catch (error) {
+      setProblem(messageOf(error));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <div className="welcome">
+      <h1>See what an assistant does</h1>
+      <p className="dim">
+        Make an assistant, talk to it, and watch its steps: the code it runs, what it finds in your files, the functions it
+        calls, and what is sent to the model.
+      </p>
+      <div className="welcome-choices">
+        <button type="button" className="choice" onClick={() => void start()} disabled={isBusy}>
+          <GraduationCap size={22} aria-hidden />
+          <span>
+            <b>Start with the Math Tutor</b>
+            <span className="dim">Creates it, and asks: {FIRST_QUESTION}</span>
+          </span>
+        </button>
+        <a className="choice" href="#/assistants/new">
+          <Plus size={22} aria-hidden />
+          <span>
+            <b>Make an assistant</b>
+            <span className="dim">Instructions, model, tools and files of your own.</span>
+          </span>
+        </a>
+      </div>
+      {problem && <Notice kind="error">{problem}</Notice>}
+    </div>
+  );
+}

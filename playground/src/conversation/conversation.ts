@@ -1,0 +1,292 @@
+/**
+ * One open thread: what is known of it, and what can be done with it.
+ *
+ * Data flows one way: actions call the API and follow streams; events change the view; components show it. A
+ * conversation goes on while another thread is looked at, until `close`.
+ */
+import { createStore, type StoreApi } from "zustand/vanilla";
+
+import { api } from "../api/client";
+import { isPassing, messageOf } from "../api/errors";
+import { isMoving } from "../api/states";
+import type { Run, RunStep, StreamEvent } from "../api/types";
+import { accumulate, put, type View } from "../stream/accumulate";
+import { type Connection, follow, streamOf } from "../stream/follow";
+import { atNextFrame } from "./frame";
+import type { NewMessage } from "./message";
+
+/** Messages a page: the newest page opens the thread, the others come as they are scrolled to. */
+const PAGE = 100;
+const REOPEN_MILLISECONDS = 1500;
+
+export interface ConversationState {
+  threadId: string;
+  phase: "opening" | "open" | "failed";
+  /** Why it could not be opened, or what went wrong last. */
+  problem: string | null;
+  view: View;
+  /** The message that was first when the thread was opened: a fixed point while older ones are put before it. */
+  anchor: string | null;
+  hasOlder: boolean;
+  isLoadingOlder: boolean;
+  /** By run, as they came. Of runs that ended before the page was opened: once they are asked for. */
+  events: Readonly<Record<string, readonly StreamEvent[]>>;
+  connection: Connection;
+  /** When runs were asked for, of those that this page asked for: in milliseconds since 1970. */
+  asked: Readonly<Record<string, number>>;
+  /** A message is being sent, before its run exists. */
+  isSending: boolean;
+}
+
+export interface Conversation {
+  store: StoreApi<ConversationState>;
+  open: () => Promise<void>;
+  loadOlder: () => Promise<void>;
+  /** Put a message on the thread and run the assistant. Rejects if the message could not be put there. */
+  send: (message: NewMessage, assistantId: string) => Promise<void>;
+  run: (assistantId: string) => Promise<void>;
+  stop: () => Promise<void>;
+  submitOutputs: (runId: string, outputs: Readonly<Record<string, string>>) => Promise<void>;
+  loadSteps: (runId: string) => Promise<void>;
+  /** Read all events of a run that is not being followed. */
+  replay: (runId: string) => Promise<void>;
+  dismiss: () => void;
+  close: () => void;
+}
+
+/** The run that was created last, if the thread has any. */
+export function latestRun(view: View): Run | null {
+  let latest: Run | null = null;
+  for (const { run } of Object.values(view.runs)) {
+    if (!latest || run.created_at >= latest.created_at) latest = run;
+  }
+  return latest;
+}
+
+/** `onChanged` is called when what a list of threads shows may have changed. */
+export function createConversation(threadId: string, onChanged: () => void): Conversation {
+  const threads = api().beta.threads;
+  const closing = new AbortController();
+  const followed = new Map<string, AbortController>();
+  const store = createStore<ConversationState>(() => ({
+    threadId,
+    phase: "opening",
+    problem: null,
+    view: { messages: [], runs: {} },
+    anchor: null,
+    hasOlder: false,
+    isLoadingOlder: false,
+    events: {},
+    connection: "closed",
+    asked: {},
+    isSending: false,
+  }));
+  const set = (change: Partial<ConversationState>) => store.setState(change);
+  const changeView = (to: (view: View) => View) => store.setState((state) => ({ view: to(state.view) }));
+  const fail = (error: unknown) => {
+    if (!closing.signal.aborted) set({ problem: messageOf(error) });
+  };
+  const putRun = (run: Run) =>
+    changeView((view) => ({
+      ...view,
+      runs: { ...view.runs, [run.id]: { run, steps: view.runs[run.id]?.steps ?? [] } },
+    }));
+
+  async function open(): Promise<void> {
+    set({ phase: "opening", problem: null });
+    const options = { signal: closing.signal };
+    try {
+      const [messages, runs] = await Promise.all([
+        threads.messages.list(threadId, { limit: PAGE, order: "desc" }, options),
+        threads.runs.list(threadId, { limit: PAGE, order: "desc" }, options),
+      ]);
+      const known = store.getState().view.runs;
+      set({
+        phase: "open",
+        hasOlder: messages.has_more,
+        anchor: messages.data.at(-1)?.id ?? null,
+        view: {
+          messages: messages.data.toReversed(),
+          runs: Object.fromEntries(
+            runs.data.toReversed().map((run) => [run.id, { run, steps: known[run.id]?.steps ?? [] }]),
+          ),
+        },
+      });
+    } catch (error) {
+      if (closing.signal.aborted) return;
+      set({ phase: "failed", problem: messageOf(error) });
+      if (isPassing(error)) setTimeout(() => !closing.signal.aborted && void open(), REOPEN_MILLISECONDS);
+      return;
+    }
+    const run = latestRun(store.getState().view);
+    if (run && isMoving(run.status)) void followRun(run.id);
+    else if (run) void loadSteps(run.id);
+  }
+
+  async function loadOlder(): Promise<void> {
+    const { hasOlder, isLoadingOlder, view } = store.getState();
+    const first = view.messages[0];
+    if (!hasOlder || isLoadingOlder || !first) return;
+    set({ isLoadingOlder: true });
+    try {
+      const page = await threads.messages.list(
+        threadId,
+        { limit: PAGE, order: "desc", after: first.id },
+        { signal: closing.signal },
+      );
+      changeView((now) => ({ ...now, messages: [...page.data.toReversed(), ...now.messages] }));
+      set({ hasOlder: page.has_more });
+    } catch (error) {
+      fail(error);
+    } finally {
+      set({ isLoadingOlder: false });
+    }
+  }
+
+  async function send(message: NewMessage, assistantId: string): Promise<void> {
+    set({ isSending: true, problem: null });
+    try {
+      const created = await threads.messages.create(threadId, message);
+      changeView((view) => ({ ...view, messages: put(view.messages, created) }));
+    } catch (error) {
+      set({ isSending: false });
+      fail(error);
+      throw error;
+    }
+    await run(assistantId);
+  }
+
+  async function run(assistantId: string): Promise<void> {
+    set({ isSending: true, problem: null });
+    try {
+      const at = Date.now();
+      const created = await threads.runs.create(threadId, { assistant_id: assistantId });
+      putRun(created);
+      store.setState((state) => ({ asked: { ...state.asked, [created.id]: at } }));
+      void followRun(created.id);
+    } catch (error) {
+      fail(error);
+    } finally {
+      set({ isSending: false });
+    }
+  }
+
+  async function stop(): Promise<void> {
+    const current = latestRun(store.getState().view);
+    if (!current) return;
+    try {
+      putRun(await threads.runs.cancel(current.id, { thread_id: threadId }));
+      void followRun(current.id);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function submitOutputs(runId: string, outputs: Readonly<Record<string, string>>): Promise<void> {
+    set({ problem: null });
+    try {
+      const tool_outputs = Object.entries(outputs).map(([tool_call_id, output]) => ({ tool_call_id, output }));
+      putRun(await threads.runs.submitToolOutputs(runId, { thread_id: threadId, tool_outputs }));
+      void followRun(runId);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** Follow a run behind what is known of it, unless it is followed already. */
+  async function followRun(runId: string): Promise<void> {
+    if (followed.has(runId)) return;
+    const ending = new AbortController();
+    followed.set(runId, ending);
+    const signal = AbortSignal.any([ending.signal, closing.signal]);
+    const known = store.getState().events[runId] ?? [];
+    const after = known.findLast((event) => event.id)?.id ?? "";
+    const frames = atNextFrame<StreamEvent>((events) => takeIn(runId, events));
+    try {
+      const onConnection = (connection: Connection) => set({ connection });
+      for await (const event of follow({ open: streamOf(threadId, runId), after, signal, onConnection })) {
+        frames.push(event);
+      }
+    } catch (error) {
+      fail(error);
+    } finally {
+      frames.flush();
+      followed.delete(runId);
+    }
+    if (!signal.aborted) await settle(runId);
+  }
+
+  function takeIn(runId: string, events: readonly StreamEvent[]): void {
+    store.setState((state) => ({
+      view: events.reduce(accumulate, state.view),
+      events: { ...state.events, [runId]: [...(state.events[runId] ?? []), ...events] },
+    }));
+  }
+
+  /** Take over what the API says of a run that rests: its usage, and the words of its search results. */
+  async function settle(runId: string): Promise<void> {
+    try {
+      const options = { signal: closing.signal };
+      const [run] = await Promise.all([
+        threads.runs.retrieve(runId, { thread_id: threadId }, options),
+        loadSteps(runId),
+      ]);
+      putRun(run);
+      onChanged();
+      if (isMoving(run.status)) void followRun(runId); // somebody else gave it what it waited for
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function loadSteps(runId: string): Promise<void> {
+    try {
+      const steps: RunStep[] = [];
+      for await (const step of threads.runs.steps.list(
+        runId,
+        {
+          thread_id: threadId,
+          order: "asc",
+          limit: PAGE,
+          include: ["step_details.tool_calls[*].file_search.results[*].content"],
+        },
+        { signal: closing.signal },
+      )) {
+        steps.push(step);
+      }
+      changeView((view) => {
+        const of = view.runs[runId];
+        return of ? { ...view, runs: { ...view.runs, [runId]: { ...of, steps } } } : view;
+      });
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function replay(runId: string): Promise<void> {
+    if (followed.has(runId) || store.getState().events[runId]) return;
+    const events: StreamEvent[] = [];
+    try {
+      const signal = closing.signal;
+      for await (const event of follow({ open: streamOf(threadId, runId), signal })) events.push(event);
+      store.setState((state) => ({ events: { ...state.events, [runId]: state.events[runId] ?? events } }));
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  return {
+    store,
+    open,
+    loadOlder,
+    send,
+    run,
+    stop,
+    submitOutputs,
+    loadSteps,
+    replay,
+    dismiss: () => set({ problem: null }),
+    close: () => closing.abort(),
+  };
+}
+

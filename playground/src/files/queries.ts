@@ -1,0 +1,139 @@
+/** Files and vector stores, as the server has them. */
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { FilePurpose } from "openai/resources/files";
+
+import { api } from "../api/client";
+import type { FileObject, VectorStore, VectorStoreFile } from "../api/types";
+
+const MOST = 500;
+const LOOK_MILLISECONDS = 1000;
+
+async function gather<T>(pages: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of pages) {
+    all.push(item);
+    if (all.length >= MOST) break;
+  }
+  return all;
+}
+
+export function useFiles() {
+  return useQuery({
+    queryKey: ["files"],
+    queryFn: () => gather<FileObject>(api().files.list({ limit: 100, order: "desc" })),
+  });
+}
+
+export function useStores() {
+  return useQuery({
+    queryKey: ["stores"],
+    queryFn: () => gather<VectorStore>(api().vectorStores.list({ limit: 100, order: "desc" })),
+    refetchInterval: (query) =>
+      query.state.data?.some((store) => store.status === "in_progress") ? LOOK_MILLISECONDS : false,
+  });
+}
+
+/** The files of a store, looked at again and again while one is being read. */
+export function useStoreFiles(storeId: string) {
+  const queries = useQueryClient();
+  return useQuery({
+    queryKey: ["store-files", storeId],
+    queryFn: async () => {
+      void queries.invalidateQueries({ queryKey: ["stores"] });
+      return gather<VectorStoreFile>(api().vectorStores.files.list(storeId, { limit: 100, order: "desc" }));
+    },
+    refetchInterval: (query) =>
+      query.state.data?.some((file) => file.status === "in_progress") ? LOOK_MILLISECONDS : false,
+  });
+}
+
+/** One file's name, size and purpose. */
+export function useFile(fileId: string | null) {
+  return useQuery({
+    queryKey: ["file", fileId],
+    queryFn: () => api().files.retrieve(fileId!),
+    enabled: fileId !== null,
+    staleTime: Infinity,
+    retry: false,
+  });
+}
+
+/** The bytes of a file that may be downloaded. */
+export function useFileContent(fileId: string) {
+  return useQuery({
+    queryKey: ["file-content", fileId],
+    queryFn: async () => (await api().files.content(fileId)).blob(),
+    staleTime: Infinity,
+    gcTime: 60_000,
+    retry: 1,
+  });
+}
+
+export function useUpload() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ file, purpose }: { file: File; purpose: FilePurpose }) => api().files.create({ file, purpose }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["files"] }),
+  });
+}
+
+export function useDeleteFile() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => api().files.delete(id),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["files"] }),
+  });
+}
+
+export function useCreateStore() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (name: string) => api().vectorStores.create({ name }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["stores"] }),
+  });
+}
+
+export function useRenameStore() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: ({ id, name }: { id: string; name: string }) => api().vectorStores.update(id, { name }),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["stores"] }),
+  });
+}
+
+export function useDeleteStore() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (id: string) => api().vectorStores.delete(id),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ["stores"] }),
+  });
+}
+
+/** Upload files into a store, or put files there that are uploaded already. */
+export function useAddToStore(storeId: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (files: readonly (File | string)[]) => {
+      for (const file of files) {
+        const id = typeof file === "string" ? file : (await api().files.create({ file, purpose: "assistants" })).id;
+        await api().vectorStores.files.create(storeId, { file_id: id });
+      }
+    },
+    onSettled: () => {
+      void queries.invalidateQueries({ queryKey: ["files"] });
+      void queries.invalidateQueries({ queryKey: ["stores"] });
+      void queries.invalidateQueries({ queryKey: ["store-files", storeId] });
+    },
+  });
+}
+
+export function useRemoveFromStore(storeId: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (fileId: string) => api().vectorStores.files.delete(fileId, { vector_store_id: storeId }),
+    onSuccess: () => {
+      void queries.invalidateQueries({ queryKey: ["stores"] });
+      void queries.invalidateQueries({ queryKey: ["store-files", storeId] });
+    },
+  });
+}

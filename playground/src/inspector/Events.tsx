@@ -1,0 +1,79 @@
+import { ChevronRight } from "lucide-react";
+import { useEffect, useState } from "react";
+import { Virtuoso } from "react-virtuoso";
+
+import { hasEnded } from "../api/states";
+import type { Run, StreamEvent } from "../api/types";
+import type { Conversation } from "../conversation/conversation";
+import { useConversation } from "../conversation/conversations";
+import { Json } from "../ui/Json";
+import { CopyButton } from "../ui/CopyButton";
+
+const NONE: readonly StreamEvent[] = [];
+
+/** Every event of the stream, as it came. */
+export function Events({ conversation, run }: { conversation: Conversation; run: Run }) {
+  const known = useConversation(conversation, (state) => state.events[run.id]);
+  const isAway = known === undefined && (hasEnded(run.status) || run.status === "requires_action");
+  const [isAsked, setAsked] = useState(false);
+  const isReplayed = useConversation(conversation, (state) => state.asked[run.id] === undefined);
+  useEffect(() => {
+    if (isAway) void conversation.replay(run.id).finally(() => setAsked(true));
+  }, [conversation, run.id, isAway]);
+
+  const events = known ?? NONE;
+  const begin = events[0]?.at ?? 0;
+  if (!events.length) return <p className="dim pad">{isAway && isAsked ? "They are no longer kept." : "None yet."}</p>;
+  return (
+    <>
+      <div className="events-head">
+        <span className="dim small">
+          {events.length} events{isReplayed ? ", replayed" : ""}
+        </span>
+        <CopyButton what="all events" text={() => events.map((event) => JSON.stringify(event)).join("\n")} />
+      </div>
+      <Virtuoso
+        className="events"
+        data={events}
+        aria-label="Events"
+        computeItemKey={(index) => index}
+        itemContent={(_, event) => <EventRow event={event} begin={begin} />}
+        followOutput={(isAtEnd) => (isAtEnd ? "auto" : false)}
+      />
+    </>
+  );
+}
+
+/** When an event reached the page, after the first one did. */
+function EventRow({ event, begin }: { event: StreamEvent; begin: number }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details className="event" open={isOpen} onToggle={(change) => setOpen(change.currentTarget.open)}>
+      <summary>
+        <ChevronRight size={13} aria-hidden className="chevron" />
+        <span className="event-name">{event.event.replace(/^thread\./, "")}</span>
+        <span className="event-what">{whatOf(event)}</span>
+        <span className="event-at">{event.id || "–"}</span>
+        <span className="event-at">{event.at - begin} ms</span>
+      </summary>
+      {isOpen && <Json value={event.data} label="Data of the event" />}
+    </details>
+  );
+}
+
+interface Delta {
+  delta?: {
+    content?: { text?: { value?: string } }[];
+    step_details?: {
+      tool_calls?: { function?: { arguments?: string }; code_interpreter?: { input?: string } }[];
+    };
+  };
+}
+
+/** The words of a delta, in short. */
+function whatOf({ data }: StreamEvent): string {
+  const { delta } = (data ?? {}) as Delta;
+  const text = delta?.content?.[0]?.text?.value;
+  const call = delta?.step_details?.tool_calls?.[0];
+  return (text ?? call?.function?.arguments ?? call?.code_interpreter?.input ?? "").slice(0, 80);
+}

@@ -1,0 +1,81 @@
+"""From an empty server to the first answer, with one click."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import expect
+
+from tests.llm.test_local import cache
+from tests.playground.visitor import Visitor, visit
+from tests.support.server import Server, serve
+
+
+@pytest.fixture(params=["scripted", "local"])
+def empty_server(
+    request: pytest.FixtureRequest, built: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that nobody has used, with the scripted model or with nothing configured at all."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = {}
+    if request.param == "local":
+        settings = {"model_base_url": ""}
+        models = cache() / "models"
+        models.mkdir(parents=True, exist_ok=True)
+        (folder / "data").mkdir()
+        (folder / "data" / "models").symlink_to(models.absolute())
+    with serve(folder, **settings) as started:
+        yield started
+
+
+async def test_one_click_to_the_first_answer(empty_server: Server) -> None:
+    async with visit(empty_server.url) as visitor:
+        await visitor.come()
+        start = visitor.page.get_by_role("button", name="Start with the Math Tutor")
+        await expect(start).to_be_visible()
+        await visitor.examine("first visit")
+        await start.click()
+        await expect(visitor.page.get_by_role("article", name="You")).to_contain_text("3x + 11 = 14")
+        await expect(visitor.answers).to_have_text(re.compile(r"\w{2}"))
+        # A small model may talk long: who has seen the first words has seen what is to be seen.
+        if await visitor.page.get_by_role("button", name="Stop").is_visible():
+            await visitor.page.get_by_role("button", name="Stop").click()
+        await visitor.wait_until_idle()
+        await expect(visitor.page.get_by_role("link", name="I need to solve")).to_be_visible()
+        await expect(visitor.page.get_by_role("combobox", name="Assistant")).to_contain_text("Math Tutor")
+
+
+async def test_everything_is_there_again_after_a_reload(visitor: Visitor) -> None:
+    await visitor.make_assistant("First")
+    await visitor.make_assistant("Second")
+    await visitor.say("remember this")
+    await visitor.read("echo: remember this")
+    await visitor.page.reload()
+    await visitor.read("echo: remember this")
+    chosen = visitor.page.get_by_role("combobox", name="Assistant").locator("option:checked")
+    await expect(chosen).to_have_text("Second")
+
+
+async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    for text in ("apples and pears", "trains and ships"):
+        await visitor.come("#/")
+        await visitor.say(text)
+        await visitor.read(f"echo: {text}")
+    threads = page.get_by_role("region", name="Threads").get_by_role("link")
+    await page.get_by_label("Search threads").fill("PEARS")
+    await expect(threads).to_have_count(1)
+    await page.get_by_role("button", name="Thread apples and pears").click()
+    await page.get_by_role("menuitem", name="Rename").click()
+    await page.get_by_role("textbox", name="Title").fill("Fruit")
+    await page.get_by_role("button", name="Rename").click()
+    await expect(threads).to_have_count(0)
+    await page.get_by_label("Search threads").fill("fruit")
+    await expect(threads).to_have_text(re.compile("Fruit"))
+    await page.get_by_role("button", name="Thread Fruit").click()
+    await page.get_by_role("menuitem", name="Delete").click()
+    await page.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("No thread has this text.")).to_be_visible()

@@ -1,0 +1,118 @@
+"""By keyboard alone, on a phone, in the dark, with a key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.playground.visitor import Visitor, visit
+from tests.support.program import assistd
+from tests.support.server import Server, serve
+
+PHONE = {"viewport": {"width": 375, "height": 700}, "has_touch": True, "is_mobile": True}
+
+
+async def test_by_keyboard_alone(visitor: Visitor) -> None:
+    page, keys = visitor.page, visitor.page.keyboard
+    await visitor.come("#/assistants/new")
+    await page.get_by_label("Name").focus()
+    await keys.type("Keys")
+    await keys.press("Enter")  # sends the form
+    await expect(visitor.composer).to_be_focused()
+    await keys.type("hello")
+    await keys.press("Enter")
+    await visitor.read("echo: hello")
+    await expect(visitor.composer).to_be_focused()
+
+    await page.get_by_role("button", name="Thread hello").focus()
+    await keys.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Rename")).to_be_focused()
+    await keys.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await keys.press("Escape")
+    await expect(page.get_by_role("dialog")).not_to_be_visible()
+
+    await visitor.inspector.get_by_role("tab", name="Steps").focus()
+    await keys.press("ArrowRight")
+    await expect(visitor.inspector.get_by_role("tab", name="Events")).to_be_focused()
+
+
+async def test_tab_reaches_everything_and_is_seen_there(visitor: Visitor) -> None:
+    await visitor.make_assistant("Echo")
+    await visitor.say("hello")
+    await visitor.read("echo: hello")
+    reached = set()
+    await visitor.page.evaluate("document.activeElement.blur()")
+    for _ in range(60):
+        await visitor.page.keyboard.press("Tab")
+        name, outline = await visitor.page.evaluate(
+            """() => {
+              const at = document.activeElement;
+              const seen = [at, at.parentElement, at.closest('.composer, .search')].some(
+                (one) => one && getComputedStyle(one).outlineStyle !== 'none');
+              const name = at === document.body ? 'the page' : at.getAttribute('aria-label') || at.textContent.trim();
+              return [name || at.title || at.tagName, seen];
+            }"""
+        )
+        reached.add(name)
+        assert outline or name == "the page", f"the focus is not seen on {name!r}"
+    assert {"New thread", "Assistants", "Message", "Code", "Steps", "Skip to content"} <= {name for name in reached}, (
+        reached
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_on_a_phone(server: Server, scheme: str) -> None:
+    async with visit(server.url, color_scheme=scheme, **PHONE) as visitor:
+        page = visitor.page
+        await visitor.make_assistant("Echo")
+        await visitor.say("a long_word_" + "x" * 200)
+        await visitor.read("long_word")
+        for place in ("", "#/assistants", "#/files", "#/assistants/new"):
+            await visitor.come(place)
+            await page.get_by_role("button", name="Open sidebar").wait_for()
+            await visitor.examine(f"phone, {scheme}, {place}")
+            assert await page.evaluate("document.scrollingElement.scrollWidth") == PHONE["viewport"]["width"]
+        await page.get_by_role("button", name="Open sidebar").click()
+        await visitor.examine(f"phone, {scheme}, sidebar")
+        await page.get_by_role("link", name="a long_word").first.click()
+        await visitor.read("long_word")
+        await expect(page.get_by_role("link", name="Assistants")).not_to_be_visible()
+        await page.get_by_role("button", name="Inspector", exact=True).click()
+        await expect(visitor.inspector).to_be_visible()
+        await visitor.examine(f"phone, {scheme}, inspector")
+        await page.get_by_role("button", name="Close inspector").click()
+        await expect(visitor.inspector).not_to_be_visible()
+
+
+async def test_dark_by_choice(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    await visitor.say("/say ```python\\nx = 1  # one\\n```")
+    await visitor.wait_until_idle()
+    light = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    await page.get_by_role("button", name="Colours: system").click()
+    await page.get_by_role("button", name="Colours: light").click()
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    await visitor.examine("dark")
+    await page.reload()
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+async def test_a_server_with_keys_is_opened_with_one(built: None, tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        key = assistd(tmp_path, "keys", "create", "test").stdout.split()[-1]
+        async with visit(server.url) as visitor:
+            await visitor.come()
+            dialog = visitor.page.get_by_role("dialog")
+            await expect(dialog).to_contain_text("wants an API key")
+            await visitor.examine("key")
+            await dialog.get_by_label("Key").fill(key)
+            await dialog.get_by_role("button", name="Use this key").click()
+            await expect(visitor.page.get_by_text("Start with the Math Tutor")).to_be_visible()
+            stored = await visitor.page.evaluate("[sessionStorage.length, JSON.stringify(localStorage)]")
+            assert stored[0] >= 1
+            assert key not in stored[1]
+            visitor.forgive("401")

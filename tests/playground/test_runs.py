@@ -1,0 +1,143 @@
+"""Runs that are stopped, fail, and outlive the page and the server."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.playground.visitor import Visitor, visit
+from tests.support.server import serve
+
+# Slow enough that whatever a test does falls into its middle.
+SLOW = "/tokens 40\n/pace 50 100"
+ALL = " ".join(f"w{number}" for number in range(40))
+
+
+async def test_a_run_is_stopped(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Talker")
+    await visitor.say("/tokens 2000\n/pace 20 50")
+    await expect(visitor.answers).to_contain_text("w3")
+    await visitor.examine("while it streams")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("The run was stopped.")).to_be_visible()
+    await visitor.wait_until_idle()
+    # The thread is free for the next message.
+    await visitor.say("again")
+    await visitor.read("echo: again")
+
+
+async def test_a_run_that_fails_says_why(visitor: Visitor) -> None:
+    await visitor.make_assistant("Failer")
+    await visitor.say("/fail 400 This model is on strike.")
+    ending = visitor.page.get_by_text("The run failed:")
+    await expect(ending).to_contain_text("on strike")
+    await visitor.examine("failed run")
+    await visitor.page.reload()
+    await expect(ending).to_contain_text("on strike")
+
+
+async def test_a_reload_in_the_middle_of_a_stream_goes_on(visitor: Visitor) -> None:
+    await visitor.make_assistant("Talker")
+    await visitor.say(SLOW)
+    await expect(visitor.answers).to_contain_text("w3")
+    await visitor.page.reload()
+    await expect(visitor.page.get_by_role("button", name="Stop")).to_be_visible()
+    await visitor.read(ALL)
+    await expect(visitor.answers).to_have_count(1)
+
+
+async def test_a_run_goes_on_behind_another_thread(visitor: Visitor) -> None:
+    await visitor.make_assistant("Talker")
+    await visitor.say(SLOW)
+    await expect(visitor.answers).to_contain_text("w3")
+    thread_id = visitor.thread_id
+    await visitor.come("#/")
+    await visitor.say("meanwhile")
+    await visitor.read("echo: meanwhile")
+    await visitor.come_to_thread(thread_id)
+    await visitor.read(ALL)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_a_server_that_is_restarted_in_the_middle(end: signal.Signals, built: None, tmp_path: Path) -> None:
+    port = _free_port()
+    with serve(tmp_path, "--port", port) as first:
+        async with visit(first.url) as visitor:
+            await visitor.make_assistant("Talker")
+            await visitor.say(SLOW)
+            await expect(visitor.answers).to_contain_text("w3")
+            first.send(end)
+            first.process.wait(60)
+            await expect(visitor.page.get_by_text("The connection is lost.")).to_be_visible()
+            with serve(tmp_path, "--port", port):
+                await visitor.read(ALL)
+                await expect(visitor.answers).to_have_count(1)
+                await expect(visitor.page.get_by_text("The connection is lost.")).not_to_be_visible()
+                await visitor.say("hello again")
+                await visitor.read("echo: hello again")
+                visitor.forgive(r"net::ERR_|502|503")
+
+
+async def test_a_page_that_is_opened_before_its_server(built: None, tmp_path: Path) -> None:
+    port = _free_port()
+    with serve(tmp_path, "--port", port) as first:
+        async with visit(first.url) as visitor:
+            await visitor.make_assistant("Echo")
+            await visitor.say("remember")
+            await visitor.read("echo: remember")
+            thread_id = visitor.thread_id
+            await visitor.come("#/")
+            first.stop()
+            await visitor.page.get_by_role("link", name="Assistants").click()
+            await visitor.come_to_thread(thread_id)
+            with serve(tmp_path, "--port", port):
+                await visitor.read("echo: remember")
+                visitor.forgive(r"net::ERR_|502|503")
+
+
+async def test_the_inspector_shows_steps_events_and_prompts(visitor: Visitor) -> None:
+    page, inspector = visitor.page, visitor.inspector
+    await visitor.make_assistant("Echo")
+    await visitor.say("what is sent?")
+    await visitor.read("echo: what is sent?")
+    await expect(inspector).to_contain_text(re.compile(r"Tokens\d+ \+ \d+"))
+    await inspector.get_by_role("tab", name="Events").click()
+    await expect(inspector).to_contain_text("run.created")
+    await expect(inspector).to_contain_text("message.delta")
+    await inspector.get_by_text("run.created").click()
+    await expect(inspector.get_by_label("Data of the event")).to_contain_text('"object": "thread.run"')
+    await visitor.examine("events")
+    await inspector.get_by_role("tab", name="Prompts").click()
+    await expect(inspector.get_by_role("region", name="user message")).to_contain_text("what is sent?")
+    await visitor.examine("prompts")
+
+    # The same of a run that ended before the page was there.
+    await page.reload()
+    await inspector.get_by_role("tab", name="Events").click()
+    await expect(inspector).to_contain_text("run.completed")
+
+
+async def test_the_conversation_as_code(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    await visitor.say('say "hi" & <bye>')
+    await visitor.read("bye")
+    await page.get_by_role("button", name="Code", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text('ask(content="say \\"hi\\" & <bye>")')
+    await expect(dialog).to_contain_text(visitor.address)
+    await visitor.examine("code")
+    await dialog.get_by_role("tab", name="Node").click()
+    await expect(dialog).to_contain_text('await ask({ content: "say \\"hi\\" & <bye>" });')
+
+
+def _free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
