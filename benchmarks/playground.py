@@ -98,7 +98,7 @@ async def scrolling(visitor: Visitor) -> tuple[list[float], int]:
           }
           return seen;
         }""",
-        45,
+        25,
     )
     return list(await page.evaluate(STOP)), oldest
 

@@ -74,8 +74,8 @@ async def tour(visitor: Visitor, folder: Path, look: str) -> None:
             await page.get_by_role("button", name="Close inspector").click()
 
     await visitor.come()
-    if await page.get_by_text("Start with the Math Tutor").count():
-        await picture("first-visit")
+    await expect(page.get_by_text("Start with the Math Tutor")).to_be_visible()
+    await picture("first-visit")
     await visitor.make_assistant("Math Tutor")
     await visitor.say(f"I need to solve the equation 3x + 11 = 14. Can you help me?\n/say {json.dumps(ANSWER)}")
     await visitor.read("equation")
@@ -141,13 +141,14 @@ async def tour(visitor: Visitor, folder: Path, look: str) -> None:
 
 
 async def main(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for look, options in LOOKS.items():
         with tempfile.TemporaryDirectory(prefix="assistd-pictures-") as data, serve(Path(data)) as server:
             async with visit(server.url, **options) as visitor:
                 await tour(visitor, folder, look)
-    print(f"{len(list(folder.glob('*.png')))} pictures are in {folder}")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots")))
+    into = Path(sys.argv[1] if len(sys.argv) > 1 else "build/screenshots")
+    into.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(into))
+    print(f"{len(list(into.glob('*.png')))} pictures are in {into}")

@@ -266,7 +266,8 @@ def test_a_body_is_no_matter_where_none_is_expected(api: Api) -> None:
 
 def sent_raw(api: Api, head: str, body: bytes = b"") -> bytes:
     """Send bytes as they are, and return what comes back before the connection ends."""
-    lines = ["POST /v1/threads HTTP/1.1", "Host: localhost", "Authorization: Bearer sk-any", "OpenAI-Beta: assistants=v2", head]
+    lines = ["POST /v1/threads HTTP/1.1", "Host: localhost", "Authorization: Bearer sk-any"]
+    lines += ["OpenAI-Beta: assistants=v2", head]
     with socket.create_connection(api.address, timeout=30) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         connection.shutdown(socket.SHUT_WR)

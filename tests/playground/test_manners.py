@@ -58,9 +58,7 @@ async def test_tab_reaches_everything_and_is_seen_there(visitor: Visitor) -> Non
         )
         reached.add(name)
         assert outline or name == "the page", f"the focus is not seen on {name!r}"
-    assert {"New thread", "Assistants", "Message", "Code", "Steps", "Skip to content"} <= {name for name in reached}, (
-        reached
-    )
+    assert {"New thread", "Assistants", "Message", "Code", "Steps", "Skip to content"} <= set(reached), reached
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

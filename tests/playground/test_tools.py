@@ -77,11 +77,7 @@ async def test_a_pdf_is_attached_asked_about_and_its_citation_opened(visitor: Vi
 
     # The thread's own store shows that the file was read.
     await visitor.come("#/files")
-    await (
-        page.get_by_role("list")
-        .get_by_role("link", name=re.compile("^vs_|Untitled|thread", re.IGNORECASE))
-        .first.click()
-    )
+    await page.get_by_role("main").get_by_role("link", name=re.compile("^vs_")).first.click()
     await expect(page.get_by_role("list", name="Files of the store")).to_contain_text("completed")
     await page.get_by_label("What to look for").fill("paid leave")
     await page.get_by_role("button", name="Search", exact=True).click()
@@ -89,7 +85,6 @@ async def test_a_pdf_is_attached_asked_about_and_its_citation_opened(visitor: Vi
 
 
 async def test_code_runs_its_plot_is_seen_and_its_csv_downloaded(interpreter: Interpreter, visitor: Visitor) -> None:
-    page = visitor.page
     await visitor.make_assistant("Analyst", "Code interpreter")
     code = (
         "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.show()\n"

@@ -15,6 +15,9 @@ const BASE = 1_000_000;
 /** Rows are drawn this far beyond the edges, and older messages are asked for. In pixels. */
 const MARGIN = { top: 1200, bottom: 600 };
 
+/** More screens than this are far. */
+const FAR = 4;
+
 const InConversation = createContext<Conversation | null>(null);
 
 /** The conversation that a row belongs to. */
@@ -31,7 +34,13 @@ export function MessageList({ conversation }: { conversation: Conversation }) {
   const anchor = useConversation(conversation, (state) => state.anchor);
   const [scroller, setScroller] = useState<HTMLElement | null>(null);
   const list = useRef<VirtuosoHandle>(null);
-  const toEnd = useCallback(() => list.current?.scrollToIndex({ index: "LAST", align: "end" }), []);
+  const [epoch, setEpoch] = useState(0);
+  const toEnd = useCallback(() => {
+    const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = scroller ?? {};
+    // Far away, the way there is all guesses at heights: a list that begins at its end knows them.
+    if (scrollHeight - scrollTop > FAR * clientHeight) setEpoch((now) => now + 1);
+    else list.current?.scrollToIndex({ index: "LAST", align: "end" });
+  }, [scroller]);
   const { isStuck, stick, follow } = useStick(scroller, toEnd);
   const items = useMemo(() => itemsOf(view), [view]);
   const first = useMemo(() => BASE - Math.max(0, items.findIndex((item) => item.id === anchor)), [items, anchor]);
@@ -62,6 +71,7 @@ export function MessageList({ conversation }: { conversation: Conversation }) {
     <InConversation value={conversation}>
       <div className="messages">
         <Virtuoso
+          key={epoch}
           ref={list}
           className="messages-scroll"
           role="log"

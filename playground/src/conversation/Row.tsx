@@ -8,7 +8,7 @@ import { ToolCallCard } from "./ToolCallCard";
 
 /** One row of the conversation. */
 export const Row = memo(function Row({ item }: { item: Item }) {
-  return <div className={`row-frame ${item.kind}`}>{content(item)}</div>;
+  return <div className={`row-frame of-${item.kind}`}>{content(item)}</div>;
 });
 
 function content(item: Item) {

@@ -19,6 +19,14 @@ export function useStick(scroller: HTMLElement | null, toEnd: () => void) {
     setStuck(to);
   }, []);
 
+  const follow = useCallback(() => {
+    const toBottom = () => {
+      if (stuck.current) scroller?.scrollTo({ top: scroller.scrollHeight });
+    };
+    toBottom();
+    requestAnimationFrame(toBottom); // a list tells of its new height before it has it
+  }, [scroller]);
+
   useEffect(() => {
     if (!scroller) return;
     let before = scroller.scrollTop;
@@ -31,6 +39,8 @@ export function useStick(scroller: HTMLElement | null, toEnd: () => void) {
       const isUpwards = scrollTop < before - 1 && performance.now() - moved < HAND_MILLISECONDS;
       if (isUpwards) change(false);
       else if (scrollHeight - scrollTop - clientHeight < NEAR) change(true);
+      // It moved itself, to keep what is seen where it was; but what is to be seen is the end.
+      else if (stuck.current) follow();
       before = scrollTop;
     };
     const ending = new AbortController();
@@ -40,17 +50,16 @@ export function useStick(scroller: HTMLElement | null, toEnd: () => void) {
     scroller.addEventListener("pointermove", (event) => event.buttons && hand(), options);
     scroller.addEventListener("wheel", (event) => event.deltaY < 0 && hand(), options);
     scroller.addEventListener("keydown", (event) => UPWARDS.has(event.key) && hand(), options);
-    const resized = new ResizeObserver(() => stuck.current && scroller.scrollTo({ top: scroller.scrollHeight }));
+    const resized = new ResizeObserver(follow);
     resized.observe(scroller);
+    const content = scroller.querySelector("[data-testid=virtuoso-item-list]");
+    if (content) resized.observe(content, { box: "border-box" });
     return () => {
       ending.abort();
       resized.disconnect();
     };
-  }, [scroller, change]);
+  }, [scroller, change, follow]);
 
-  const follow = useCallback(() => {
-    if (stuck.current) scroller?.scrollTo({ top: scroller.scrollHeight });
-  }, [scroller]);
   const stick = useCallback(() => {
     change(true);
     toEnd();
