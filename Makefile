@@ -34,6 +34,7 @@ check: .venv/test
 
 pytest: .venv/test .interpreter/built bubblewrap
 	@sh scripts/install-sandbox.sh runsc
+	@sh scripts/install-browser.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 .venv/python:

@@ -1,4 +1,5 @@
 import { ArrowLeft, Trash2 } from "lucide-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
 import { messageOf } from "../api/errors";
@@ -12,7 +13,7 @@ import { Field } from "../ui/Field";
 import { Notice } from "../ui/Notice";
 import { type Draft, draftOf, EMPTY, paramsOf, problemsOf } from "./draft";
 import { FormatFields } from "./FormatFields";
-import { useDeleteAssistant, useModels, useSaveAssistant } from "./queries";
+import { modelsQuery, useDeleteAssistant, useModels, useSaveAssistant } from "./queries";
 import { firstModel } from "./starter";
 import { ToolFields } from "./ToolFields";
 
@@ -29,19 +30,25 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
   const remove = useDeleteAssistant();
   const choose = usePanels((state) => state.choose);
   // A new assistant begins with a model that is there, as soon as that is known.
-  const whole: Draft = draft.model || assistant ? draft : { ...draft, model: models ? firstModel(models) : "" };
+  const [isModelTouched, setModelTouched] = useState(false);
+  const whole: Draft = isModelTouched || draft.model || assistant ? draft : { ...draft, model: models ? firstModel(models) : "" };
   const problems = problemsOf(whole);
   const change: ChangeDraft = (part) => {
     setDraft((now) => ({ ...now, ...part }));
     save.reset();
   };
 
-  const submit = (event: FormEvent) => {
+  const queries = useQueryClient();
+  const submit = async (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (Object.keys(problems).length || (draft.format === "json_schema" && formatProblem)) return;
+    // Who is faster than the list of models gets its first one all the same.
+    const isKnown = whole.model || assistant || isModelTouched;
+    const model = isKnown ? whole.model : firstModel(await queries.ensureQueryData(modelsQuery).catch(() => []));
+    const complete = { ...whole, model };
+    if (Object.keys(problemsOf(complete)).length || (draft.format === "json_schema" && formatProblem)) return;
     save.mutate(
-      { id: assistant?.id ?? null, params: paramsOf(whole, assistant?.tools) },
+      { id: assistant?.id ?? null, params: paramsOf(complete, assistant?.tools) },
       {
         onSuccess: (saved) => {
           setTried(false);
@@ -53,7 +60,7 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
   };
 
   return (
-    <form className="editor" onSubmit={submit} noValidate>
+    <form className="editor" onSubmit={(event) => void submit(event)} noValidate>
       <Header
         title={
           <>
@@ -110,7 +117,10 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
                 list="models"
                 spellCheck={false}
                 value={whole.model}
-                onChange={(event) => change({ model: event.target.value })}
+                onChange={(event) => {
+                  setModelTouched(true);
+                  change({ model: event.target.value });
+                }}
               />
               <datalist id="models">
                 {models?.map((model) => (

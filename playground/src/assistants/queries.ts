@@ -1,5 +1,5 @@
 /** Assistants and models, as the server has them. */
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { AssistantCreateParams } from "openai/resources/beta/assistants";
 
 import { api } from "../api/client";
@@ -23,17 +23,17 @@ export function useAssistants() {
 }
 
 /** Names of the models that can be chosen, in alphabetical order. */
-export function useModels() {
-  return useQuery({
-    queryKey: ["models"],
-    staleTime: 60_000,
-    queryFn: async () => {
-      const models: string[] = [];
-      for await (const model of api().models.list()) models.push(model.id);
-      return models.sort((a, b) => a.localeCompare(b));
-    },
-  });
-}
+export const modelsQuery = queryOptions({
+  queryKey: ["models"],
+  staleTime: 60_000,
+  queryFn: async () => {
+    const models: string[] = [];
+    for await (const model of api().models.list()) models.push(model.id);
+    return models.sort((a, b) => a.localeCompare(b));
+  },
+});
+
+export const useModels = () => useQuery(modelsQuery);
 
 /** Create an assistant, or change the one of this id. */
 export function useSaveAssistant() {
