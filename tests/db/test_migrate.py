@@ -58,6 +58,16 @@ async def test_many_at_once_take_turns(empty_database_url):
     assert sorted(step.version for steps in done for step in steps) == [step.version for step in migrate.shipped()]
 
 
+async def test_who_has_waited_sees_what_was_done_meanwhile(conn, empty_database_url):
+    """PostgreSQL remembers that a name named nothing, and looks again only when it locks a table."""
+    assert (await migrate.status(conn, [ONE])).pending == (ONE,)
+    other = await asyncpg.connect(empty_database_url)
+    async with conn.transaction():
+        await migrate.migrate(other, [ONE])
+        assert (await migrate.status(conn, [ONE])).pending == ()
+    await other.close()
+
+
 async def test_looking_changes_nothing(conn):
     assert (await migrate.status(conn)).applied == ()
     assert await conn.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0

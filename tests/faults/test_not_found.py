@@ -280,7 +280,7 @@ def test_what_is_deleted_is_gone(api: Api) -> None:
     "path",
     [
         "/nothing", "/assistants/", "/threads/", "//assistants", "/Assistants", "/threads/thread_1/message",
-        "/assistants/asst_1/files", "/threads/thread_1/runs/run_1/steps/step_1/more", "/threads/thread_1/runs/",
+        "/assistants/asst_1/more", "/threads/thread_1/runs/run_1/steps/step_1/more", "/threads/thread_1/runs/",
         "/..", "/assistants/asst_1/../asst_2", "/%FF",
     ],
 )  # fmt: skip

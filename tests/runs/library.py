@@ -9,13 +9,14 @@ from typing import Any
 from assistd import ids
 from assistd.db.pool import Database
 from assistd.jobs.store import Job
-from assistd.llm.protocol import CallArguments, CallStart, ChatRequest, Delta, Finish, Text, Usage
+from assistd.llm.protocol import CallArguments, CallStart, ChatRequest, Delta, Finish, Sent, Text, Usage
 from assistd.runs.code_interpreter import CodeInterpreter
 from assistd.runs.event_log import EventLog
 from assistd.runs.executor import Executor
 from assistd.runs.file_search import FileSearch
 from assistd.runs.parts import Parts
 from assistd.runs.pictures import Pictures
+from assistd.runs.prompts import Prompts
 from assistd.runs.server_tools import ServerTools
 from assistd.runs.stream import Streams
 from assistd.vector_stores import chunking, chunks
@@ -46,7 +47,7 @@ class Library:
         return id
 
     async def file(self, filename: str) -> str:
-        id = ids.new("file-", 22)
+        id = ids.new("file-")
         await self.rows.conn.execute(
             "INSERT INTO files (id, project_id, bytes, filename, purpose, blobs) "
             "VALUES ($1, $2, 7, $3, 'assistants', '{}')",
@@ -124,7 +125,7 @@ class Model:
         self.answers = list(answers)
         self.asked: list[ChatRequest] = []
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+    async def stream(self, request: ChatRequest, sent: Sent | None = None) -> AsyncGenerator[Sequence[Delta], None]:
         self.asked.append(request)
         said = self.answers.pop(0)
         if said.startswith("/call "):
@@ -169,7 +170,8 @@ class Office:
         code = CodeInterpreter(database, NoWorkspaces(), None)  # type: ignore[arg-type]
         tools = ServerTools(self.search, code)
         self.model = Model()
-        parts = Parts(lambda name: self.model, tools, Pictures(database, None))  # type: ignore[arg-type]
+        pictures = Pictures(database, None)  # type: ignore[arg-type]
+        parts = Parts(lambda name: self.model, tools, pictures, Prompts(database, 0))
         self.executor = Executor(database, self.streams, parts)
 
     async def execute(self, run_id: str, *answers: str, attempt: int = 1, context_length: int = 32_000) -> Model:

@@ -11,6 +11,7 @@ import pytest
 from assistd import ids
 from assistd.db.pool import Connection, Database
 from assistd.threads import store
+from assistd.threads.attachments import Terms
 from assistd.threads.sought import EVERY_THREAD, Sought
 from assistd.threads.wire import CreateThread, ModifyThread
 from assistd.web.wire import Page
@@ -25,7 +26,7 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
 
 
 async def add(conn: Connection, project: str = OURS, **metadata: str) -> str:
-    return (await store.create_thread(conn, project, CreateThread(metadata=metadata), "")).id
+    return (await store.create_thread(conn, project, CreateThread(metadata=metadata), Terms(""))).id
 
 
 async def found(conn: Connection, text: str = "", project: str = OURS, /, **metadata: str) -> list[str]:

@@ -29,6 +29,13 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )"""
 
+# Not by `to_regclass`: a connection that once found nothing goes on finding nothing until it locks a table, and one
+# that has waited for its turn would begin anew what another had just done.
+_HAS_TABLE = """
+SELECT EXISTS (
+    SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace
+)"""
+
 
 class SchemaMismatch(Exception):
     """The database's schema is not the one this program works with; the message says what to do."""
@@ -96,7 +103,7 @@ async def status(conn: Connection, migrations: Sequence[Migration] | None = None
     """What the database has had, against what this program knows. Changes nothing."""
     known = shipped() if migrations is None else tuple(migrations)
     applied: tuple[Applied, ...] = ()
-    if await conn.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+    if await conn.fetchval(_HAS_TABLE):
         rows = await conn.fetch("SELECT version, name, applied_at FROM schema_migrations ORDER BY version")
         applied = tuple(Applied(**row) for row in rows)
     versions = {row.version for row in applied}
