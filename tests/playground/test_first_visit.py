@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from tests.llm.test_local import cache
 from tests.playground.visitor import Visitor, visit
+from tests.support.http import Api
 from tests.support.server import Server, serve
 
 
@@ -59,12 +60,11 @@ async def test_everything_is_there_again_after_a_reload(visitor: Visitor) -> Non
 
 
 async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
-    page = visitor.page
-    await visitor.make_assistant("Echo")
+    page, api = visitor.page, Api(f"{visitor.address}/v1")
+    await visitor.come("#/")
     for text in ("apples and pears", "trains and ships"):
-        await visitor.come("#/")
-        await visitor.say(text)
-        await visitor.read(f"echo: {text}")
+        assert api.post("/threads", {"metadata": {"title": text}}).status == 200
+    await page.reload()
     threads = page.get_by_role("region", name="Threads").get_by_role("link")
     await page.get_by_label("Search threads").fill("PEARS")
     await expect(threads).to_have_count(1)
