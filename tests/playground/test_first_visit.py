@@ -59,6 +59,15 @@ async def test_everything_is_there_again_after_a_reload(visitor: Visitor) -> Non
     await expect(chosen).to_have_text("Second")
 
 
+async def test_every_new_thread_of_a_visit_shows_its_answer(visitor: Visitor) -> None:
+    """A quick answer is there before its thread has been opened."""
+    await visitor.make_assistant("Echo")
+    for number in range(6):
+        await visitor.come("#/")
+        await visitor.say(f"question {number}")
+        await visitor.read(f"echo: question {number}")
+
+
 async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
     page, api = visitor.page, Api(f"{visitor.address}/v1")
     await visitor.come("#/")

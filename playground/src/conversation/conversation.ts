@@ -14,6 +14,7 @@ import { accumulate, put, type View } from "../stream/accumulate";
 import { type Connection, follow, streamOf } from "../stream/follow";
 import { atNextFrame } from "./frame";
 import type { NewMessage } from "./message";
+import { opened } from "./opened";
 
 /** Messages a page: the newest page opens the thread, the others come as they are scrolled to. */
 const PAGE = 100;
@@ -96,22 +97,15 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     set({ phase: "opening", problem: null });
     const options = { signal: closing.signal };
     try {
-      const [messages, runs] = await Promise.all([
-        threads.messages.list(threadId, { limit: PAGE, order: "desc" }, options),
-        threads.runs.list(threadId, { limit: PAGE, order: "desc" }, options),
-      ]);
-      const known = store.getState().view.runs;
-      set({
+      // One after the other: the words of a run that is listed as completed are then among the messages.
+      const runs = await threads.runs.list(threadId, { limit: PAGE, order: "desc" }, options);
+      const messages = await threads.messages.list(threadId, { limit: PAGE, order: "desc" }, options);
+      store.setState(({ view }) => ({
         phase: "open",
         hasOlder: messages.has_more,
         anchor: messages.data.at(-1)?.id ?? null,
-        view: {
-          messages: messages.data.toReversed(),
-          runs: Object.fromEntries(
-            runs.data.toReversed().map((run) => [run.id, { run, steps: known[run.id]?.steps ?? [] }]),
-          ),
-        },
-      });
+        view: opened(view, messages.data.toReversed(), runs.data.toReversed()),
+      }));
     } catch (error) {
       if (closing.signal.aborted) return;
       set({ phase: "failed", problem: messageOf(error) });
