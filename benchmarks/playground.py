@@ -36,6 +36,8 @@ ANSWER = (
     "```python\ndef f(x):\n    return x + {n}\n```\n\nAnd the end of it, which is {long}long."
 )
 
+TOKENS = 26  # of the scripted model, in an answer that is not long
+
 
 async def fill(client: openai.AsyncOpenAI, messages: int) -> str:
     """Make a thread of so many messages, and return its id."""
@@ -103,14 +105,19 @@ async def scrolling(visitor: Visitor) -> tuple[list[float], int]:
     return list(await page.evaluate(STOP)), oldest
 
 
-async def streaming(visitor: Visitor, tokens: int) -> list[float]:
-    """Times between frames, in milliseconds, while an answer of Markdown streams at 50 tokens a second."""
-    words = " ".join(ANSWER.format(n=n, long="").replace("\n", "\n ") for n in range(tokens // 30))
+async def streaming(visitor: Visitor, client: openai.AsyncOpenAI, tokens: int) -> tuple[list[float], float]:
+    """Times between frames, in milliseconds, while an answer of Markdown streams; and how many tokens came a second."""
+    words = "\n\n".join(ANSWER.format(n=n, long="") for n in range(tokens // TOKENS))
     await visitor.say(f"/say {json.dumps(words)}\n/pace 100 20")
     await visitor.answers.last.get_by_text("Answer 0").wait_for()
     await visitor.page.evaluate(WATCH)
     await visitor.page.get_by_role("button", name="Send message").wait_for(timeout=600_000)
-    return list(await visitor.page.evaluate(STOP))
+    frames = list(await visitor.page.evaluate(STOP))
+    run = (await client.beta.threads.runs.list(visitor.thread_id, limit=1)).data[0]
+    assert run.usage
+    assert run.completed_at
+    assert run.started_at
+    return frames, run.usage.completion_tokens / (run.completed_at - run.started_at)
 
 
 def told(name: str, frames: list[float]) -> str:
@@ -126,21 +133,26 @@ async def measure(arguments: argparse.Namespace, url: str) -> None:
     async with openai.AsyncOpenAI(base_url=url, api_key="any") as client:
         await client.beta.assistants.create(model="scripted", name="Measured")
         thread_id = await fill(client, arguments.messages)
-    options: dict[str, Any] = {"reduced_motion": "reduce"}
-    async with visit(url, **options) as visitor:
-        taken = await opening(visitor, thread_id, arguments.messages)
-        print(
-            f"opening {arguments.messages} messages: median {statistics.median(taken):.2f} s, "
-            f"longest {max(taken):.2f} s"
-        )
-        frames, oldest = await scrolling(visitor)
-        print(told(f"scrolling back to message {oldest}", frames))
-        await visitor.come_to_thread(thread_id)
-        print(told(f"50 tokens/s behind {arguments.messages} messages", await streaming(visitor, arguments.tokens)))
-        await visitor.come("#/")
-        print(told("50 tokens/s in a new thread", await streaming(visitor, arguments.tokens)))
-        await visitor.inspector.get_by_role("tab", name="Events").click()
-        print(told("the same with its events shown", await streaming(visitor, arguments.tokens)))
+        options: dict[str, Any] = {"reduced_motion": "reduce"}
+        async with visit(url, **options) as visitor:
+            taken = await opening(visitor, thread_id, arguments.messages)
+            print(
+                f"opening {arguments.messages} messages: median {statistics.median(taken):.2f} s, "
+                f"longest {max(taken):.2f} s"
+            )
+            frames, oldest = await scrolling(visitor)
+            print(told(f"scrolling back to message {oldest}", frames))
+
+            async def stream(where: str) -> None:
+                frames, rate = await streaming(visitor, client, arguments.tokens)
+                print(told(f"{rate:.0f} tokens/s {where}", frames))
+
+            await visitor.come_to_thread(thread_id)
+            await stream(f"behind {arguments.messages} messages")
+            await visitor.come("#/")
+            await stream("in a new thread")
+            await visitor.inspector.get_by_role("tab", name="Events").click()
+            await stream("with its events shown")
 
 
 def main() -> None:

@@ -26,8 +26,6 @@ export interface ConversationState {
   /** Why it could not be opened, or what went wrong last. */
   problem: string | null;
   view: View;
-  /** The message that was first when the thread was opened: a fixed point while older ones are put before it. */
-  anchor: string | null;
   hasOlder: boolean;
   isLoadingOlder: boolean;
   /** By run, as they came. Of runs that ended before the page was opened: once they are asked for. */
@@ -74,7 +72,6 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     phase: "opening",
     problem: null,
     view: { messages: [], runs: {} },
-    anchor: null,
     hasOlder: false,
     isLoadingOlder: false,
     events: {},
@@ -103,7 +100,6 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       store.setState(({ view }) => ({
         phase: "open",
         hasOlder: messages.has_more,
-        anchor: messages.data.at(-1)?.id ?? null,
         view: opened(view, messages.data.toReversed(), runs.data.toReversed()),
       }));
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The conversations that are open. A few stay open behind the one that is shown, so that their runs stream on. */
 import { useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { useStore } from "zustand";
 
 import { useKey } from "../api/key";
@@ -64,4 +64,31 @@ export function useConversations(): Conversations {
 
 export function useConversation<T>(conversation: Conversation, select: (state: ConversationState) => T): T {
   return useStore(conversation.store, select);
+}
+
+/** The same, looked at no more often than this: for what changes faster than it can be read. */
+export function useConversationEvery<T>(
+  milliseconds: number,
+  conversation: Conversation,
+  select: (state: ConversationState) => T,
+): T {
+  const { store } = conversation;
+  const subscribe = useCallback(
+    (changed: () => void) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const look = () => {
+        timer = undefined;
+        changed();
+      };
+      const unsubscribe = store.subscribe(() => {
+        timer ??= setTimeout(look, milliseconds);
+      });
+      return () => {
+        unsubscribe();
+        clearTimeout(timer);
+      };
+    },
+    [store, milliseconds],
+  );
+  return useSyncExternalStore(subscribe, () => select(store.getState()));
 }

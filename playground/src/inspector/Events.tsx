@@ -1,19 +1,21 @@
 import { ChevronRight } from "lucide-react";
-import { useEffect, useState } from "react";
-import { Virtuoso } from "react-virtuoso";
+import { memo, useEffect, useState } from "react";
 
 import { hasEnded } from "../api/states";
 import type { Run, StreamEvent } from "../api/types";
 import type { Conversation } from "../conversation/conversation";
-import { useConversation } from "../conversation/conversations";
+import { useConversation, useConversationEvery } from "../conversation/conversations";
 import { Json } from "../ui/Json";
 import { CopyButton } from "../ui/CopyButton";
+import { Feed } from "../ui/Feed";
 
 const NONE: readonly StreamEvent[] = [];
+/** Nobody reads faster, and drawing every event by itself would take frames from the answer. In milliseconds. */
+const SHOWN_EVERY = 150;
 
 /** Every event of the stream, as it came. */
 export function Events({ conversation, run }: { conversation: Conversation; run: Run }) {
-  const known = useConversation(conversation, (state) => state.events[run.id]);
+  const known = useConversationEvery(SHOWN_EVERY, conversation, (state) => state.events[run.id]);
   const isAway = known === undefined && (hasEnded(run.status) || run.status === "requires_action");
   const [isAsked, setAsked] = useState(false);
   const isReplayed = useConversation(conversation, (state) => state.asked[run.id] === undefined);
@@ -32,20 +34,23 @@ export function Events({ conversation, run }: { conversation: Conversation; run:
         </span>
         <CopyButton what="all events" text={() => events.map((event) => JSON.stringify(event)).join("\n")} />
       </div>
-      <Virtuoso
+      <Feed
+        rows={events}
+        keyOf={indexOf}
+        heightOf={lineHeight}
+        draw={(event) => <EventRow event={event} begin={begin} />}
+        label="Events"
         className="events"
-        data={events}
-        aria-label="Events"
-        computeItemKey={(index) => index}
-        itemContent={(_, event) => <EventRow event={event} begin={begin} />}
-        followOutput={(isAtEnd) => (isAtEnd ? "auto" : false)}
       />
     </>
   );
 }
 
+const indexOf = (_: StreamEvent, index: number) => index;
+const lineHeight = () => 28;
+
 /** When an event reached the page, after the first one did. */
-function EventRow({ event, begin }: { event: StreamEvent; begin: number }) {
+const EventRow = memo(function EventRow({ event, begin }: { event: StreamEvent; begin: number }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <details className="event" open={isOpen} onToggle={(change) => setOpen(change.currentTarget.open)}>
@@ -59,7 +64,7 @@ function EventRow({ event, begin }: { event: StreamEvent; begin: number }) {
       {isOpen && <Json value={event.data} label="Data of the event" />}
     </details>
   );
-}
+});
 
 interface Delta {
   delta?: {

@@ -1,18 +1,10 @@
 /** A program or JSON with its syntax in colours. */
-import { createLowlight } from "lowlight";
-import bash from "highlight.js/lib/languages/bash";
-import javascript from "highlight.js/lib/languages/javascript";
-import json from "highlight.js/lib/languages/json";
-import python from "highlight.js/lib/languages/python";
 import { toJsxRuntime } from "hast-util-to-jsx-runtime";
 import { memo, type ReactNode, useMemo } from "react";
 import { Fragment, jsx, jsxs } from "react/jsx-runtime";
 
 import { CodeBlock } from "./CodeBlock";
-
-const lowlight = createLowlight({ bash, javascript, json, python });
-/** Colouring more than this would be felt. */
-const LIMIT = 60_000;
+import { highlighted } from "./highlight";
 
 export interface HighlightedProps {
   code: string;
@@ -23,9 +15,7 @@ export interface HighlightedProps {
 export const Highlighted = memo(function Highlighted({ code, language, label }: HighlightedProps) {
   const content = useMemo<ReactNode>(
     () =>
-      code.length > LIMIT
-        ? code
-        : (toJsxRuntime(lowlight.highlight(language, code), { Fragment, jsx, jsxs }) as ReactNode),
+      toJsxRuntime({ type: "root", children: highlighted(code, language) }, { Fragment, jsx, jsxs }) as ReactNode,
     [code, language],
   );
   return (

@@ -1,7 +1,6 @@
 /** Text of a model as Markdown: highlighted code, maths, tables, and nothing that could become script. */
 import { memo, type ReactNode, useMemo } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
-import rehypeHighlight from "rehype-highlight";
 import rehypeKatex from "rehype-katex";
 import rehypeSanitize from "rehype-sanitize";
 import remarkGfm from "remark-gfm";
@@ -11,6 +10,7 @@ import type { PluggableList } from "unified";
 import { blocksOf } from "./blocks";
 import { type Marked, placeMarkers, rehypeMarkers } from "./citations";
 import { CodeBlock } from "./CodeBlock";
+import { rehypeHighlight } from "./highlight";
 import { rehypePlain, safeUrl, schema } from "./schema";
 
 // `$` alone is money far more often than maths: only `$$` and, rewritten below, `\(...\)` and `\[...\]` are maths.
@@ -20,7 +20,7 @@ const REHYPE: PluggableList = [
   rehypePlain,
   [rehypeSanitize, schema],
   [rehypeKatex, { trust: false, strict: "ignore", maxExpand: 200, output: "htmlAndMathml" }],
-  [rehypeHighlight, { detect: false }],
+  rehypeHighlight,
   rehypeMarkers,
 ];
 

@@ -1,0 +1,91 @@
+/**
+ * A virtual list that is read at its end, such as a conversation: only the rows that are looked at are in the page.
+ *
+ * At its end it stays there while rows are added and grow, until its reader scrolls up; elsewhere what is read keeps its
+ * place, also while older rows are put before it.
+ */
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { ArrowDown } from "lucide-react";
+import { type ReactNode, useEffect, useLayoutEffect, useRef } from "react";
+
+/** As near to the end as counts for being there, in pixels. */
+const NEAR = 40;
+/** Rows are drawn this far beyond the edges. */
+const OVERSCAN = 6;
+/** Older rows are asked for when so few are left above. */
+const FEW = 12;
+
+export interface FeedProps<T> {
+  rows: readonly T[];
+  keyOf: (row: T, index: number) => string | number;
+  /** A guess at a row's height until it is drawn, in pixels. */
+  heightOf: (row: T) => number;
+  draw: (row: T) => ReactNode;
+  label: string;
+  className: string;
+  role?: string;
+  /** Above the first and below the last row, in pixels. */
+  space?: number;
+  /** When this becomes true the end is shown, wherever the reader was. */
+  isEndWanted?: boolean;
+  /** The reader comes to the first rows. */
+  onStart?: () => void;
+}
+
+export function Feed<T>(props: FeedProps<T>) {
+  const { rows, keyOf, heightOf, draw, label, className, role, space = 0, isEndWanted = false, onStart } = props;
+  const scroller = useRef<HTMLDivElement>(null);
+  // eslint-disable-next-line react-hooks/incompatible-library -- it must be asked anew in every render, and is.
+  const list = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    getItemKey: (index) => keyOf(rows[index]!, index),
+    estimateSize: (index) => heightOf(rows[index]!),
+    anchorTo: "end",
+    followOnAppend: true,
+    scrollEndThreshold: NEAR,
+    overscan: OVERSCAN,
+    paddingStart: space,
+    paddingEnd: space,
+  });
+  useLayoutEffect(() => list.scrollToEnd(), [list]);
+  useEffect(() => {
+    if (isEndWanted) list.scrollToEnd();
+  }, [list, isEndWanted]);
+
+  const shown = list.getVirtualItems();
+  const isAtStart = shown.length > 0 && shown[0]!.index < FEW;
+  useEffect(() => {
+    if (isAtStart) onStart?.();
+  }, [isAtStart, onStart, rows.length]);
+
+  return (
+    <div className="feed">
+      <div ref={scroller} className={`feed-scroll ${className}`} role={role} aria-live="off" aria-label={label} tabIndex={0}>
+        <div className="feed-rows" style={{ height: list.getTotalSize() }}>
+          {shown.map(({ key, index, start }) => (
+            <div
+              key={key}
+              ref={list.measureElement}
+              data-index={index}
+              className="feed-row"
+              style={{ transform: `translateY(${start}px)` }}
+            >
+              {draw(rows[index]!)}
+            </div>
+          ))}
+        </div>
+      </div>
+      {shown.length > 0 && !list.isAtEnd() && (
+        <button
+          type="button"
+          className="to-bottom"
+          aria-label="Scroll to the newest"
+          onClick={() => list.scrollToEnd()}
+        >
+          <ArrowDown size={18} aria-hidden />
+        </button>
+      )}
+    </div>
+  );
+}

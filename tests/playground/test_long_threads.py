@@ -1,0 +1,106 @@
+"""Threads that are longer than the window: their end is seen, and what is read keeps its place."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.async_api import Locator, expect
+
+from tests.playground.visitor import Visitor
+from tests.support.http import Api
+from tests.support.server import Server
+
+MESSAGES = 230  # more than two pages of the API
+
+
+def filled(server: Server) -> str:
+    """A thread of so many messages, each of some lines, the last by an assistant."""
+    messages = [
+        {"role": "assistant" if n % 2 else "user", "content": f"number {n}\n" + "line\n" * (n % 7)}
+        for n in range(MESSAGES)
+    ]
+    return str(Api(server.url).post("/threads", {"messages": messages}).ok["id"])
+
+
+async def top_of(row: Locator) -> float:
+    """Where a row is once it rests, in pixels from the top of the window."""
+    before = None
+    for _ in range(100):
+        box = await row.bounding_box()
+        assert box
+        if box["y"] == before:
+            return before
+        before = box["y"]
+        await row.page.wait_for_timeout(100)
+    raise AssertionError("it never rests")
+
+
+async def in_the_middle(visitor: Visitor) -> str | None:
+    """The number of the message in the middle of the window, if it has one."""
+    text = await visitor.page.evaluate(
+        "() => document.elementFromPoint(innerWidth / 2, innerHeight / 2).closest('.feed-row')?.textContent ?? ''"
+    )
+    found = re.search(r"number (\d+)", text)
+    return found and found[1]
+
+
+async def upwards(visitor: Visitor, pixels: int) -> None:
+    await visitor.page.get_by_role("log", name="Messages").hover()
+    await visitor.page.mouse.wheel(0, -pixels)
+
+
+async def test_a_long_first_message_and_its_answer_are_seen(visitor: Visitor) -> None:
+    await visitor.make_assistant("Echo")
+    for length in (300, 3_000, 15_000):
+        await visitor.come("#/")
+        await visitor.say("word " * (length // 5) + "\n/say the end")
+        await visitor.read("the end")
+        await expect(visitor.answers.last).to_be_in_viewport()
+
+
+async def test_a_thread_opens_at_its_end_and_is_read_up_to_its_beginning(visitor: Visitor, server: Server) -> None:
+    thread_id = filled(server)
+    await visitor.come_to_thread(thread_id)
+    await expect(visitor.answers.last).to_contain_text(f"number {MESSAGES - 1}")
+    await expect(visitor.answers.last).to_be_in_viewport()
+    seen: set[int] = set()
+    for _ in range(200):
+        for text in await visitor.page.get_by_role("article").all_inner_texts():
+            seen.add(int(re.findall(r"number (\d+)", text)[0]))
+        if 0 in seen:
+            break
+        await upwards(visitor, 400)
+    assert seen == set(range(MESSAGES))
+    await visitor.page.get_by_role("button", name="Scroll to the newest").click()
+    await expect(visitor.answers.last).to_contain_text(f"number {MESSAGES - 1}")
+    await expect(visitor.answers.last).to_be_in_viewport()
+
+
+async def test_what_is_read_keeps_its_place_while_an_answer_comes(visitor: Visitor, server: Server) -> None:
+    await visitor.make_assistant("Echo")
+    await visitor.come_to_thread(filled(server))
+    await expect(visitor.answers.last).to_be_in_viewport()
+    lines = " ".join(f"line-{n}\n\n" for n in range(60))
+    await visitor.say(f"/say {json.dumps(lines)}\n/pace 50 60")
+    await expect(visitor.answers.last).to_contain_text("line-20")
+    await expect(visitor.answers.last.get_by_role("paragraph").last).to_be_in_viewport()
+    while (number := await in_the_middle(visitor)) is None:
+        await upwards(visitor, 400)
+    read = visitor.page.get_by_role("article").filter(has_text=f"number {number}")
+    before = await top_of(read)
+    await visitor.wait_until_idle()
+    assert abs(await top_of(read) - before) < 2
+    await visitor.page.get_by_role("button", name="Scroll to the newest").click()
+    await expect(visitor.answers.last.get_by_text("line-59", exact=True)).to_be_in_viewport()
+
+
+async def test_who_writes_sees_the_answer_wherever_they_have_read(visitor: Visitor, server: Server) -> None:
+    await visitor.make_assistant("Echo")
+    await visitor.come_to_thread(filled(server))
+    await expect(visitor.answers.last).to_be_in_viewport()
+    await upwards(visitor, 3_000)
+    await expect(visitor.page.get_by_role("button", name="Scroll to the newest")).to_be_visible()
+    await visitor.say("back to the end")
+    await visitor.read("echo: back to the end")
+    await expect(visitor.answers.last).to_be_in_viewport()
