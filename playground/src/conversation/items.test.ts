@@ -39,6 +39,26 @@ test("an end that is no good one stands behind its run's last message, not at th
   ).toEqual(["message m1", "ending r1-ending", "message m2", "message m3"]);
 });
 
+test("runs of one second stand each behind its own message", () => {
+  expect(
+    kinds({
+      messages: [user("m1", 1), user("m2", 1), user("m3", 1)],
+      runs: {
+        r1: { run: run("r1", 1, "cancelled"), steps: [] },
+        r2: { run: run("r2", 1, "failed"), steps: [] },
+        r3: { run: run("r3", 1, "failed"), steps: [] },
+      },
+    }),
+  ).toEqual([
+    "message m1",
+    "ending r1-ending",
+    "message m2",
+    "ending r2-ending",
+    "message m3",
+    "ending r3-ending",
+  ]);
+});
+
 test("a run of a page that is not loaded yet shows nothing", () => {
   expect(
     kinds({ messages: [user("m9", 9)], runs: { old: { run: run("old", 2, "failed"), steps: [] } } }),

@@ -71,17 +71,33 @@ function placesOf(view: View) {
   const ids = new Set(messages.map((message) => message.id));
   const lastByRun = new Map<string, string>();
   for (const message of messages) if (message.run_id) lastByRun.set(message.run_id, message.id);
+  const asked = askedBy(view);
   return {
     ids,
-    lastOf(run: Run): string | undefined {
-      const own = lastByRun.get(run.id);
-      if (own) return own;
-      const index = messages.findLastIndex((message) => !message.run_id && message.created_at <= run.created_at);
-      return messages[index]?.id;
-    },
+    lastOf: (run: Run): string | undefined => lastByRun.get(run.id) ?? asked.get(run.id),
     /** A run older than all loaded messages belongs to a page that is not there yet. */
     isNewest: (run: Run) => !messages.length || run.created_at >= messages.at(-1)!.created_at,
   };
+}
+
+/**
+ * The message that each run followed, by run. Times are whole seconds: of messages in a run's own second, those that
+ * the next run followed came after it.
+ */
+function askedBy({ messages, runs }: View): Map<string, string> {
+  const asked = new Map<string, string>();
+  let next = messages.length;
+  for (const { run } of Object.values(runs).toReversed()) {
+    const at = messages.findLastIndex(
+      (message, index) =>
+        !message.run_id &&
+        (message.created_at < run.created_at || (message.created_at === run.created_at && index < next)),
+    );
+    if (at < 0) continue;
+    asked.set(run.id, messages[at]!.id);
+    next = Math.min(next, at);
+  }
+  return asked;
 }
 
 function waitingItem(view: View, items: readonly Item[]): Item | null {
