@@ -14,25 +14,28 @@ from tests.support.http import Api
 from tests.support.server import Server, serve
 
 
-@pytest.fixture(params=["scripted", "local"])
-def empty_server(
-    request: pytest.FixtureRequest, built: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server that nobody has used, with the scripted model or with nothing configured at all."""
-    folder = tmp_path_factory.mktemp(request.param)
-    settings = {}
-    if request.param == "local":
-        settings = {"model_base_url": ""}
-        models = cache() / "models"
-        models.mkdir(parents=True, exist_ok=True)
-        (folder / "data").mkdir()
-        (folder / "data" / "models").symlink_to(models.absolute())
-    with serve(folder, **settings) as started:
+@pytest.fixture(scope="module")
+def local_server(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with nothing configured at all: it talks with the small model that it brings along."""
+    folder = tmp_path_factory.mktemp("local")
+    models = cache() / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    (folder / "data").mkdir()
+    (folder / "data" / "models").symlink_to(models.absolute())
+    with serve(folder, model_base_url="") as started:
         yield started
 
 
-async def test_one_click_to_the_first_answer(empty_server: Server) -> None:
-    async with visit(empty_server.url) as visitor:
+@pytest.fixture
+def scripted_server(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("scripted")) as started:
+        yield started
+
+
+@pytest.mark.parametrize("empty", ["scripted_server", "local_server"])
+async def test_one_click_to_the_first_answer(empty: str, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(empty)
+    async with visit(server.url) as visitor:
         await visitor.come()
         start = visitor.page.get_by_role("button", name="Start with the Math Tutor")
         await expect(start).to_be_visible()
@@ -46,6 +49,26 @@ async def test_one_click_to_the_first_answer(empty_server: Server) -> None:
         await visitor.wait_until_idle()
         await expect(visitor.page.get_by_role("link", name="I need to solve")).to_be_visible()
         await expect(visitor.page.get_by_role("combobox", name="Assistant")).to_contain_text("Math Tutor")
+
+
+async def test_a_real_model_goes_on_after_a_reload_and_is_stopped(local_server: Server) -> None:
+    async with visit(local_server.url) as visitor:
+        page, stop = visitor.page, visitor.page.get_by_role("button", name="Stop")
+        await visitor.make_assistant("Teller")
+        await visitor.say("Tell me a long story about a lighthouse and the sea, in many sentences.")
+        await expect(visitor.answers).to_have_text(re.compile(r"\w{2}"))
+        began = (await visitor.answers.inner_text()).strip()[:20]
+        await page.reload()
+        await expect(visitor.answers).to_contain_text(began)
+        if await stop.is_visible():
+            await stop.click()
+        await visitor.wait_until_idle()
+        run = Api(local_server.url).get(f"/threads/{visitor.thread_id}/runs").ok["data"][0]
+        ending = "The run was stopped." if run["status"] == "cancelled" else run["usage"]["completion_tokens"]
+        await expect(page.get_by_text(f"{ending}").first).to_be_visible()
+        await visitor.say("Say hello.")
+        await expect(visitor.answers).to_have_count(2)  # so small a model may end at once, and that is told, too
+        await expect(visitor.answers.last).to_have_text(re.compile(r"\w{2}"))
 
 
 async def test_everything_is_there_again_after_a_reload(visitor: Visitor) -> None:

@@ -141,3 +141,9 @@ def _free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])
+
+
+async def test_an_answer_without_a_word_says_so(visitor: Visitor) -> None:
+    await visitor.make_assistant("Silent")
+    await visitor.say('/say ""')
+    await visitor.read("The model ended without a word.")

@@ -29,6 +29,9 @@ export const MessageRow = memo(function MessageRow({ message, isLive }: { messag
             {message.attachments!.map(({ file_id: id }, index) => id && <AttachedFile key={index} fileId={id} />)}
           </ul>
         )}
+        {message.status === "completed" && !isUser && !hasContent(message) && (
+          <p className="dim small">The model ended without a word.</p>
+        )}
         {message.status === "incomplete" && <p className="dim small">The answer was cut off.</p>}
       </div>
       {!isLive && (
@@ -79,6 +82,10 @@ function AttachedFile({ fileId }: { fileId: string }) {
       <span className="chip-name">{data?.filename ?? fileId}</span>
     </li>
   );
+}
+
+function hasContent(message: Message): boolean {
+  return message.content.some((part) => part.type !== "text" || part.text.value.trim() !== "");
 }
 
 function textOf(message: Message): string {
