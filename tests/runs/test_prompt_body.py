@@ -56,6 +56,23 @@ def test_of_a_picture_its_kind_and_size_are_kept(size: int) -> None:
     assert {**told, "messages": []} == {**json.loads(sent()), "messages": []}
 
 
+@pytest.mark.parametrize(
+    ("url", "note"),
+    [
+        ('data:image/png;base64,AA"BB', "[image/png, 4 bytes]"),
+        ("data:image/png;base64,AAAA\\", "[image/png, 4 bytes]"),
+        ('data:\n"', "[, 3 bytes]"),
+        ("data:", "[, 0 bytes]"),
+        ("data:" + "x" * 1000, f"[{'x' * 100}, 675 bytes]"),
+    ],
+)
+def test_what_only_begins_like_a_picture_ends_where_its_text_ends(url: str, note: str) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"default": picture(url)}}}
+    told = json.loads(kept(sent(user([picture(url)]), tools=[tool]), MOST))
+    assert told["messages"] == [user([picture(note)])]
+    assert told["tools"][0]["function"]["parameters"]["default"] == picture(note)
+
+
 def test_of_long_texts_the_ends_are_kept() -> None:
     long = "begin " + "x" * 50_000 + " end"
     tool = {"type": "function", "function": {"name": "f", "description": long, "parameters": {"type": "object"}}}

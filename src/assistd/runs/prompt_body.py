@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Any, Final
 
 import msgspec
 
-# How a picture inside a message begins, as `request_body` encodes it. Within a text, the quotes would be escaped.
-_PICTURE: Final = b'"image_url":{"url":"data:'
-_QUOTE: Final = ord('"')
+# A picture inside a message, as `request_body` encodes it: its kind, and the rest of the JSON string. Within a text,
+# the quotes would be escaped.
+_URL: Final = b'"image_url":{"url":"'
+_PICTURE: Final = re.compile(_URL + rb'data:([\w.+/-]{0,100})((?:[^"\\]++|\\.)*+)')
 
 # Characters that are left of a text, where a body is too long; fewer, where that is not enough.
 _LEFT_OF_TEXTS: Final = (4000, 400)
@@ -39,18 +41,13 @@ def unpacked(body: bytes) -> bytes:
 
 def without_pictures(body: bytes) -> bytes:
     """Put a note in the place of every `data:` URL: `[image/png, 48213 bytes]`. Returns a body without any itself."""
-    begin = body.find(_PICTURE)
-    if begin < 0:
-        return body
-    parts, done = [], 0
-    while begin >= 0:
-        begin += len(_PICTURE)
-        end = body.index(_QUOTE, begin)
-        kind, _, data = body[begin:end].partition(b",")
-        size = len(data) * 3 // 4 - data[-2:].count(b"=")
-        parts += [body[done : begin - len(b"data:")], b"[%b, %d bytes]" % (kind.partition(b";")[0], size)]
-        begin, done = body.find(_PICTURE, end), end
-    return b"".join([*parts, body[done:]])
+    seen, pictures = _PICTURE.subn(_noted, body)
+    return seen if pictures else body
+
+
+def _noted(picture: re.Match[bytes]) -> bytes:
+    kind, data = picture[1], picture[2].rpartition(b",")[2]
+    return b"%b[%b, %d bytes]" % (_URL, kind, len(data) * 3 // 4 - data[-2:].count(b"="))
 
 
 def _shortened(body: bytes, most: int) -> bytes:
