@@ -181,7 +181,7 @@ def test_no_page_of_another_host_uses_a_server_without_keys(api: Api, headers: d
 
 def test_pages_and_programs_of_this_machine_use_a_server_without_keys(api: Api) -> None:
     port = api.address[1]
-    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}", "a.localhost"):
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}", "a.localhost", ""):
         assert api.get("/threads", headers={"Host": host}).status == 200
     for origin in (f"http://127.0.0.1:{port}", "http://localhost:5173", "https://[::1]:3000"):
         assert api.get("/threads", headers={"Origin": origin}).status == 200

@@ -8,6 +8,7 @@ from assistd.web.visitor import stranger
 
 OWN = [
     {},
+    {"host": ""},
     {"host": "localhost"},
     {"host": "localhost:8000"},
     {"host": "LocalHost.:8000"},
@@ -33,7 +34,8 @@ FOREIGN = [
     ({"host": "localhost:8000", "origin": "file://"}, "file://"),
     ({"host": "localhost:8000", "origin": "chrome-extension://localhost"}, "chrome-extension://localhost"),
     ({"host": "localhost:8000", "origin": "http://"}, "http://"),
-    ({"host": ""}, ""),
+    ({"host": "", "origin": "https://evil.example"}, "https://evil.example"),
+    ({"host": "", "origin": "http://"}, "http://"),
     ({"host": "localhost.evil.example"}, "localhost.evil.example"),
     ({"host": "127.0.0.1.evil.example"}, "127.0.0.1.evil.example"),
     ({"host": "evillocalhost"}, "evillocalhost"),

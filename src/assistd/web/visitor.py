@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 def stranger(headers: Mapping[str, str]) -> str | None:
     """Return the name of the other place that a request comes from or went by; None for one of this machine's own.
 
-    Programs send no `Origin`, and some of them no `Host`. `headers` have their names in lower case.
+    Programs send no `Origin`, and some of them no `Host` or an empty one; browsers name what they call. `headers`
+    have their names in lower case.
     """
-    host, origin = headers.get("host"), headers.get("origin")
-    if host is not None and not _is_own(host):
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if host and not _is_own(host):
         return host
     if origin is not None and not _is_page_of(origin, host):
         return origin
@@ -34,10 +35,10 @@ def _is_own(authority: str) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def _is_page_of(origin: str, host: str | None) -> bool:
+def _is_page_of(origin: str, host: str) -> bool:
     """Say whether a page is this server's, or any other server's of this machine."""
     scheme, _, authority = origin.partition("://")
-    if scheme not in ("http", "https"):
+    if scheme not in ("http", "https") or not authority:
         return False  # `null`: a file, or a frame that hides where it is from
     if authority == host:
         return True
