@@ -29,7 +29,9 @@ async def ask(fault: Exception) -> tuple[int, Any, dict[bytes, bytes]]:
     return status, answer["error"], headers
 
 
-async def call(path: Path, method: str = "GET", beta: str | None = None) -> tuple[int, Any, dict[bytes, bytes]]:
+async def call(
+    path: Path, method: str = "GET", beta: str | None = None, query: bytes = b""
+) -> tuple[int, Any, dict[bytes, bytes]]:
     """Call the endpoint of a path."""
     sent: list[Message] = []
 
@@ -40,7 +42,7 @@ async def call(path: Path, method: str = "GET", beta: str | None = None) -> tupl
         sent.append(dict(message))
 
     headers = [] if beta is None else [(b"openai-beta", beta.encode())]
-    scope = {"type": "http", "method": method, "path": "/v1/x", "path_params": {}, "query_string": b""}
+    scope = {"type": "http", "method": method, "path": "/v1/x", "path_params": {}, "query_string": query}
     await Endpoint(path, Door(AnyKey(), 1000))({**scope, "headers": headers}, receive, send)
     return sent[0]["status"], json.loads(sent[1]["body"]), dict(sent[0]["headers"])
 
@@ -68,6 +70,19 @@ async def test_what_does_not_is_the_service_s_own_500(caplog: pytest.LogCaptureF
     assert (status, error["type"]) == (500, "server_error")
     assert headers[b"x-request-id"].decode() in error["message"]
     assert "a bug" not in error["message"]
+
+
+# --- requests
+
+
+@pytest.mark.parametrize("query", ["q=Ü+é".encode(), b"q=%C3%9C+%C3%A9"])
+async def test_a_query_need_not_be_escaped(query: bytes) -> None:
+    """Shells and simple clients send it as it was typed."""
+
+    async def handler(request: Request) -> Any:
+        return dict(request.query())
+
+    assert (await call(Path("/x", {"GET": handler}, beta=False), query=query))[:2] == (200, {"q": ["Ü é"]})
 
 
 # --- versions

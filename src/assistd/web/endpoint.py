@@ -131,7 +131,7 @@ class Endpoint:
             id=reply.request_id,
             project_id=project_id,
             path={k: check_id(k, v) if k in PREFIXES else v for k, v in scope["path_params"].items()},
-            query_string=scope["query_string"].decode("latin-1"),
+            query_string=scope["query_string"].decode(errors="replace"),
             headers=headers,
             raw_body=await body.whole(self.door.max_body_bytes) if whole else b"",
             chunks=body.stream if method == "POST" and self.path.streamed else None,
