@@ -5,7 +5,8 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 built=src/assistd/playground/dist/index.html
-changed=$(find playground \( -name node_modules -o -name 'test-results' \) -prune -o -newer "$built" -print 2>/dev/null | head -n 1)
+# Of files alone: a folder that was unpacked from an sdist is newer than the page that came with it.
+changed=$(find playground -name node_modules -prune -o -type f -newer "$built" -print 2>/dev/null | head -n 1)
 [ -f "$built" ] && [ -z "$changed" ] && exit 0
 
 give_up() {
@@ -17,9 +18,11 @@ give_up() {
     exit 0
 }
 
-command -v node >/dev/null && command -v npm >/dev/null || give_up "building it takes Node.js 20 or newer"
-[ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20')" = true ] ||
-    give_up "building it takes Node.js 20 or newer, and this is $(node --version)"
+needed="building it takes Node.js 20.19, or 22.12 or newer"
+fits='const [major, minor] = process.versions.node.split(".").map(Number);
+    (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22'
+command -v node >/dev/null && command -v npm >/dev/null || give_up "$needed"
+[ "$(node -p "$fits")" = true ] || give_up "$needed, and this is $(node --version)"
 
 echo "Building the playground page ..."
 log=$(mktemp) || exit 1

@@ -58,8 +58,8 @@ _HOW_TO_BUILD: Final = b"""\
 <html lang="en">
 <meta charset="utf-8">
 <title>assistd</title>
-<p>assistd is running, and its API is at <code>/v1</code>. Its page, the playground, is not built yet: with Node.js 20
-or newer on the path, <code>make serve</code> builds it.</p>
+<p>assistd is running, and its API is at <code>/v1</code>. Its page, the playground, is not built yet: with Node.js
+20.19, or 22.12 or newer, on the path, <code>make serve</code> builds it.</p>
 """
 _NOT_BUILT: Final = 200, {"content-type": _TYPES[".html"], "cache-control": "no-cache"}, _HOW_TO_BUILD
 
