@@ -198,3 +198,19 @@ async def test_they_go_with_their_thread(rows, kept: Prompts) -> None:
     await kept.flush()
     await rows.conn.execute("DELETE FROM threads")
     assert await rows.value("SELECT count(*) FROM run_prompts") == 0
+
+
+async def test_none_is_left_of_a_thread_that_goes_while_they_are_written(rows, database: Database) -> None:
+    run_id = await rows.run(status="in_progress", lease=1, attempt=1)
+    async with database.acquire() as other, other.transaction():
+        await other.execute(prompts.SQL["write"], [run_id], [1], [1], [NOW], [False], [body()])
+        deleting = asyncio.create_task(rows.conn.execute("DELETE FROM threads"))
+        while not (deleting.done() or await _waits(other, rows.conn)):
+            await asyncio.sleep(0.01)
+    await deleting
+    assert await rows.value("SELECT count(*) FROM run_prompts") == 0
+
+
+async def _waits(conn: Any, other: Any) -> bool:
+    """Say whether the other connection waits for a lock of this one."""
+    return bool(await conn.fetchval("SELECT pg_backend_pid() = ANY (pg_blocking_pids($1))", other.get_server_pid()))

@@ -1,10 +1,12 @@
 -- name: write
--- What was sent, of many runs at once; of a lost lease, nothing. Of two that say the same turn, the newer stays.
+-- What was sent, of many runs at once; of a lost lease, nothing. Of two that say the same turn, the newer stays. The
+-- runs are held: one that is just being deleted would leave without what is just being written.
 INSERT INTO run_prompts (run_id, turn, created_at, shortened, body)
 SELECT new.run_id, new.turn, new.created_at, new.shortened, new.body
 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bigint[], $5::boolean[], $6::bytea[])
      AS new (run_id, lease, turn, created_at, shortened, body)
 JOIN runs ON runs.id = new.run_id AND runs.lease = new.lease
+FOR KEY SHARE OF runs
 ON CONFLICT (run_id, turn) DO UPDATE
 SET created_at = EXCLUDED.created_at, shortened = EXCLUDED.shortened, body = EXCLUDED.body
 WHERE run_prompts.created_at <= EXCLUDED.created_at
