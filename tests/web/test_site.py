@@ -17,7 +17,8 @@ INDEX = b'<!doctype html><meta property="csp-nonce" nonce="{{nonce}}"><script sr
 SCRIPT = b"console.log(1);" * 100
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 
