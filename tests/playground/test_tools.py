@@ -56,6 +56,20 @@ async def test_a_function_is_made_called_and_answered(visitor: Visitor) -> None:
     await expect(visitor.inspector).to_contain_text("rain, 9 degrees")
 
 
+async def test_an_open_page_asks_for_no_more_of_its_files(visitor: Visitor) -> None:
+    """A newer build has others; and the server may be away."""
+    page = visitor.page
+    await visitor.come("#/assistants/new")
+    await page.get_by_label("Name").fill("Forecaster")
+    await page.route("**/assets/**", lambda route: route.fulfill(status=404))
+    await page.get_by_role("button", name="Add function").click()
+    await expect(page.get_by_role("textbox", name="Function as JSON")).to_contain_text("get_weather")
+    await page.keyboard.press("Escape")
+    await page.get_by_label("Response format").select_option("JSON by a schema")
+    await expect(page.get_by_role("textbox", name="Response format as JSON")).to_be_visible()
+    await expect(page.get_by_label("Name")).to_have_value("Forecaster")
+
+
 async def test_a_pdf_is_attached_asked_about_and_its_citation_opened(visitor: Visitor) -> None:
     page = visitor.page
     await visitor.make_assistant("Librarian", "File search")

@@ -1,12 +1,9 @@
-import { lazy, Suspense } from "react";
-
 import { checkResponseFormat } from "../json-editor/functionSchema";
+import { JsonEditor } from "../json-editor/JsonEditor";
 import { Field } from "../ui/Field";
 import { Notice } from "../ui/Notice";
 import type { ChangeDraft } from "./AssistantEditor";
 import type { Draft } from "./draft";
-
-const JsonEditor = lazy(() => import("../json-editor/JsonEditor"));
 
 export interface FormatFieldsProps {
   draft: Draft;
@@ -34,17 +31,15 @@ export function FormatFields({ draft, change, problem, onProblem }: FormatFields
       </Field>
       {draft.format === "json_schema" && (
         <>
-          <Suspense fallback={<div className="json-editor" aria-busy="true" />}>
-            <JsonEditor
-              label="Response format as JSON"
-              initial={draft.formatSchema}
-              check={checkResponseFormat}
-              onChange={(text, wrong) => {
-                change({ formatSchema: text });
-                onProblem(wrong);
-              }}
-            />
-          </Suspense>
+          <JsonEditor
+            label="Response format as JSON"
+            initial={draft.formatSchema}
+            check={checkResponseFormat}
+            onChange={(text, wrong) => {
+              change({ formatSchema: text });
+              onProblem(wrong);
+            }}
+          />
           {problem && <Notice kind="error">{problem}</Notice>}
         </>
       )}

@@ -1,11 +1,10 @@
-import { lazy, Suspense, useState } from "react";
+import { useState } from "react";
 
 import type { FunctionDefinition } from "../api/types";
 import { checkFunction } from "../json-editor/functionSchema";
+import { JsonEditor } from "../json-editor/JsonEditor";
 import { Dialog } from "../ui/Dialog";
 import { Notice } from "../ui/Notice";
-
-const JsonEditor = lazy(() => import("../json-editor/JsonEditor"));
 
 const EXAMPLE: FunctionDefinition = {
   name: "get_weather",
@@ -57,17 +56,15 @@ export function FunctionDialog({ definition, taken, onSave, onClose }: FunctionD
         The model sees the name, the description and the parameters, which are a JSON Schema. When it calls the function,
         the run waits until you give an output.
       </p>
-      <Suspense fallback={<div className="json-editor" aria-busy="true" />}>
-        <JsonEditor
-          label="Function as JSON"
-          initial={initial}
-          check={checkFunction}
-          onChange={(value, wrong) => {
-            setText(value);
-            setProblem(wrong);
-          }}
-        />
-      </Suspense>
+      <JsonEditor
+        label="Function as JSON"
+        initial={initial}
+        check={checkFunction}
+        onChange={(value, wrong) => {
+          setText(value);
+          setProblem(wrong);
+        }}
+      />
       {(problem ?? double) && <Notice kind="error">{problem ?? double}</Notice>}
     </Dialog>
   );

@@ -25,7 +25,7 @@ export interface JsonEditorProps {
   onChange: (text: string, problem: string | null) => void;
 }
 
-export default function JsonEditor({ label, initial, check, onChange }: JsonEditorProps) {
+export function JsonEditor({ label, initial, check, onChange }: JsonEditorProps) {
   const host = useRef<HTMLDivElement>(null);
   const begin = useRef({ label, initial, check });
   const changed = useRef(onChange);
