@@ -67,7 +67,7 @@ _NOT_BUILT: Final = 200, {"content-type": _TYPES[".html"], "cache-control": "no-
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the page; `packed` is its content under gzip, where that makes it smaller."""
+    """A file of the page; `packed` is its content under gzip, where that makes it smaller, `tag` stands for both."""
 
     content: bytes
     packed: bytes | None
@@ -129,7 +129,7 @@ def _answer(path: str, file: _File, asked: Mapping[bytes, str]) -> tuple[int, di
     headers = {
         "content-type": _TYPES.get(path[path.rfind(".") :], "application/octet-stream"),
         "cache-control": "public, max-age=31536000, immutable" if _HASHED.match(path) else "no-cache",
-        "etag": file.tag,
+        "etag": f"W/{file.tag}",  # a strong one would promise the same bytes, packed or not
         "vary": "accept-encoding",
     }
     if file.tag in asked.get(b"if-none-match", ""):
