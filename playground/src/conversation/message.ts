@@ -38,6 +38,6 @@ export function newMessage(text: string, attached: readonly Attached[], tools: F
 
 /** A thread's title from its first words, as long as a line of the list. */
 export function titleOf(text: string): string {
-  const line = text.trim().split(/\s+/).join(" ");
-  return line.length > 60 ? `${line.slice(0, 59).trimEnd()}…` : line;
+  const line = Array.from(text.trim().split(/\s+/).join(" ")); // whole characters: half an emoji is no text
+  return line.length > 60 ? `${line.slice(0, 59).join("").trimEnd()}…` : line.join("");
 }
