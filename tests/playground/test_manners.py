@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
 
 from tests.playground.visitor import Visitor, visit
+from tests.support.http import Api
 from tests.support.program import assistd
 from tests.support.server import Server, serve
 
@@ -37,6 +39,49 @@ async def test_by_keyboard_alone(visitor: Visitor) -> None:
     await visitor.inspector.get_by_role("tab", name="Steps").focus()
     await keys.press("ArrowRight")
     await expect(visitor.inspector.get_by_role("tab", name="Events")).to_be_focused()
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+async def test_the_focus_comes_back_from_dialogs(server: Server, options: dict[str, Any]) -> None:
+    """Wherever a dialog was opened and however it was closed."""
+    title = f"returned to {len(options)}"
+    Api(server.url).post("/threads", {"metadata": {"title": title}})
+    async with visit(server.url, **options) as visitor:
+        page, keys = visitor.page, visitor.page.keyboard
+        await visitor.come("#/")
+        if options:
+            await page.get_by_role("button", name="Open sidebar").click()
+        menu = page.get_by_role("button", name=f"Thread {title}")
+
+        async def choose(entry: str) -> None:
+            await menu.press("Enter")
+            item = page.get_by_role("menuitem", name=entry)
+            await item.press("Enter")
+            await expect(page.get_by_role("dialog")).to_be_visible()
+
+        await choose("Rename")
+        await expect(page.get_by_role("textbox", name="Title")).to_be_focused()
+        await keys.press("Escape")
+        await expect(menu).to_be_focused()
+        await choose("Rename")
+        await keys.press("Enter")  # sends the form
+        await expect(menu).to_be_focused()
+        await choose("Delete")
+        await page.get_by_role("button", name="Keep").press("Enter")
+        await expect(menu).to_be_focused()
+        await menu.press("Enter")
+        await expect(page.get_by_role("menu")).to_be_visible()
+        await keys.press("Escape")
+        await expect(menu).to_be_focused()
+        await choose("Delete")
+        await page.get_by_role("button", name="Delete").press("Enter")
+        await expect(page.get_by_role("main")).to_be_focused()
+
+        await visitor.come("#/assistants/new")
+        add = page.get_by_role("button", name="Add function")
+        await add.press("Enter")
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").press("Enter")
+        await expect(add).to_be_focused()
 
 
 async def test_tab_reaches_everything_and_is_seen_there(visitor: Visitor) -> None:

@@ -1,5 +1,5 @@
 import { Bot, FolderOpen, KeyRound, Monitor, Moon, SquarePen, Sun, X } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { type KeyboardEvent, useEffect, useRef } from "react";
 
 import { ThreadList } from "../threads/ThreadList";
 import { useKeyDialog } from "./askForKey";
@@ -27,6 +27,11 @@ export function Sidebar({ route }: { route: Route }) {
     if (isSidebarOpen) aside.current?.querySelector<HTMLElement>("a, button")?.focus();
   }, [isSidebarOpen]);
 
+  // Not the Escape that closes a menu or a dialog which was opened from here.
+  const closeOnEscape = ({ key, target }: KeyboardEvent) => {
+    if (key === "Escape" && !(target as Element).closest("dialog, [role=menu]")) toggleSidebar(false);
+  };
+
   const link = (to: Route, label: string, Icon: typeof Bot) => (
     <a href={hashOf(to)} className="nav-link" aria-current={route.page === to.page ? "page" : undefined}>
       <Icon size={17} aria-hidden /> {label}
@@ -38,7 +43,7 @@ export function Sidebar({ route }: { route: Route }) {
       ref={aside}
       className="sidebar"
       aria-label="Threads and settings"
-      onKeyDown={(event) => event.key === "Escape" && toggleSidebar(false)}
+      onKeyDown={closeOnEscape}
     >
       <div className="brand">
         <span className="brand-name">assistd</span>

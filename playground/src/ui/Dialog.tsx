@@ -1,4 +1,4 @@
-/** A dialog: the browser's own, which keeps the focus inside, closes with Escape and gives the focus back. */
+/** A dialog: the browser's own, which keeps the focus inside and closes with Escape. */
 import { X } from "lucide-react";
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
@@ -17,7 +17,11 @@ export function Dialog({ title, onClose, children, actions, size = "small" }: Di
   const heading = useId();
   useEffect(() => {
     const element = dialog.current;
+    const before = document.activeElement;
     if (element && !element.open) element.showModal();
+    element?.querySelector<HTMLElement>(".dialog-content input")?.focus();
+    // The browser gives the focus back only if it closes the dialog itself; a choice takes the dialog out of the page.
+    return () => focusOn(before?.isConnected ? before : document.getElementById("main"));
   }, []);
   return (
     <dialog
@@ -39,4 +43,8 @@ export function Dialog({ title, onClose, children, actions, size = "small" }: Di
       </div>
     </dialog>
   );
+}
+
+function focusOn(element: Element | null): void {
+  if (element instanceof HTMLElement) element.focus();
 }
