@@ -19,7 +19,9 @@ export function isPassing(error: unknown): boolean {
   return error instanceof TypeError; // what a browser throws when a body breaks off
 }
 
-function unwrapped({ message, ...error }: APIError): string {
+function unwrapped(error: APIError): string {
   const body: { message?: unknown } | undefined = error.error;
-  return typeof body?.message === "string" ? body.message : message;
+  if (typeof body?.message === "string" && body.message) return body.message;
+  // Not the API's answer but, say, the page of a proxy.
+  return error.status ? `The server answered with an error (${error.status}).` : error.message;
 }
