@@ -1,6 +1,6 @@
 import { ArrowLeft, Trash2 } from "lucide-react";
-import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 
 import { messageOf } from "../api/errors";
 import type { Assistant } from "../api/types";
@@ -11,56 +11,70 @@ import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { CopyButton } from "../ui/CopyButton";
 import { Field } from "../ui/Field";
 import { Notice } from "../ui/Notice";
-import { type Draft, draftOf, EMPTY, paramsOf, problemsOf } from "./draft";
+import { changesOf, type Draft, draftOf, EMPTY, paramsOf, problemsOf } from "./draft";
+import { useDrafts } from "./drafts";
 import { FormatFields } from "./FormatFields";
-import { modelsQuery, useDeleteAssistant, useModels, useSaveAssistant } from "./queries";
+import { useDeleteAssistant, useModels, useSaveAssistant } from "./queries";
 import { firstModel } from "./starter";
 import { ToolFields } from "./ToolFields";
 
 export type ChangeDraft = (change: Partial<Draft>) => void;
 
-/** An assistant as a form. */
+const UNCHANGED: Partial<Draft> = {};
+
+/** An assistant as a form: what was changed lies over what the server has, also when that changes meanwhile. */
 export function AssistantEditor({ assistant }: { assistant: Assistant | null }) {
   const { data: models } = useModels();
-  const [draft, setDraft] = useState<Draft>(() => (assistant ? draftOf(assistant) : EMPTY));
-  const [formatProblem, setFormatProblem] = useState<string | null>(null);
-  const [isDeleting, setDeleting] = useState(false);
-  const [isTried, setTried] = useState(false);
-  const save = useSaveAssistant();
-  const remove = useDeleteAssistant();
-  const choose = usePanels((state) => state.choose);
+  const id = assistant?.id ?? "new";
+  const changes = useDrafts((state) => state.changes[id]) ?? UNCHANGED;
+  const { change: changeDraft, forget } = useDrafts();
+  const change: ChangeDraft = (part) => changeDraft(id, part);
+  const isChanged = Object.keys(changes).length > 0;
   // A new assistant begins with a model that is there, as soon as that is known.
-  const [isModelTouched, setModelTouched] = useState(false);
-  const whole: Draft = isModelTouched || draft.model || assistant ? draft : { ...draft, model: models ? firstModel(models) : "" };
-  const problems = problemsOf(whole);
-  const change: ChangeDraft = (part) => {
-    setDraft((now) => ({ ...now, ...part }));
+  const saved = assistant ? draftOf(assistant) : { ...EMPTY, model: models ? firstModel(models) : "" };
+  const draft: Draft = { ...saved, ...changes };
+  const problems = problemsOf(draft);
+  // Who is faster than the list of models gets its first one all the same.
+  if (!assistant && changes.model === undefined) delete problems.model;
+  const [isTried, setTried] = useState(false);
+  const [isDeleting, setDeleting] = useState(false);
+  /** Changes that were given up: what has a text of its own begins anew. */
+  const [discarded, setDiscarded] = useState(0);
+  const form = useRef<HTMLFormElement>(null);
+  const save = useSaveAssistant();
+  const choose = usePanels((state) => state.choose);
+  const remove = useDeleteAssistant();
+
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    save.reset();
+    if (Object.keys(problems).length) {
+      flushSync(() => setTried(true));
+      const first = form.current?.querySelector<HTMLElement>("[aria-invalid], [role=alert]");
+      first?.scrollIntoView({ block: "center" });
+      first?.focus();
+      return;
+    }
+    const params = paramsOf(draft, assistant?.tools);
+    const changed = assistant && { id, params: changesOf(params, paramsOf(saved, assistant.tools)) };
+    save.mutate(changed ?? { id: null, params }, {
+      onSuccess: (assistantNow) => {
+        setTried(false);
+        choose("", assistantNow.id);
+        // What was typed since then is not saved yet.
+        if (!assistant || useDrafts.getState().changes[id] === changes) forget(id);
+        if (!assistant) go({ page: "thread", threadId: null });
+      },
+    });
+  };
+  const discard = () => {
+    forget(id);
+    setDiscarded(discarded + 1);
     save.reset();
   };
 
-  const queries = useQueryClient();
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    // Who is faster than the list of models gets its first one all the same.
-    const isKnown = whole.model || assistant || isModelTouched;
-    const model = isKnown ? whole.model : firstModel(await queries.ensureQueryData(modelsQuery).catch(() => []));
-    const complete = { ...whole, model };
-    if (Object.keys(problemsOf(complete)).length || (draft.format === "json_schema" && formatProblem)) return;
-    save.mutate(
-      { id: assistant?.id ?? null, params: paramsOf(complete, assistant?.tools) },
-      {
-        onSuccess: (saved) => {
-          setTried(false);
-          choose("", saved.id);
-          if (!assistant) go({ page: "thread", threadId: null });
-        },
-      },
-    );
-  };
-
   return (
-    <form className="editor" onSubmit={(event) => void submit(event)} noValidate>
+    <form ref={form} className="editor" onSubmit={submit} noValidate>
       <Header
         title={
           <>
@@ -76,13 +90,18 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
             <Trash2 size={17} aria-hidden />
           </button>
         )}
+        {isChanged && (
+          <button type="button" className="button quiet" onClick={discard} title="Give up what was changed here">
+            Discard
+          </button>
+        )}
         <button type="submit" className="button primary" disabled={save.isPending}>
           {assistant ? "Save" : "Create"}
         </button>
       </Header>
       <div className="page form">
         {save.error && <Notice kind="error">{messageOf(save.error)}</Notice>}
-        {save.isSuccess && assistant && <Notice kind="info">Saved. Runs that start from now on use it.</Notice>}
+        {save.isSuccess && assistant && !isChanged && <Notice kind="info">Saved. Runs that start from now on use it.</Notice>}
         {assistant && (
           <p className="row dim small">
             <code className="id">{assistant.id}</code>
@@ -109,18 +128,15 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
             />
           )}
         </Field>
-        <Field label="Model" problem={isTried ? problems.model : null} hint="One of the server’s, or any name it answers to.">
+        <Field label="Model" problem={isTried ? problems.model : undefined} hint="One of the server’s, or any name it answers to.">
           {(control) => (
             <>
               <input
                 {...control}
                 list="models"
                 spellCheck={false}
-                value={whole.model}
-                onChange={(event) => {
-                  setModelTouched(true);
-                  change({ model: event.target.value });
-                }}
+                value={draft.model}
+                onChange={(event) => change({ model: event.target.value })}
               />
               <datalist id="models">
                 {models?.map((model) => (
@@ -131,7 +147,7 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
           )}
         </Field>
         <ToolFields draft={draft} change={change} />
-        <FormatFields draft={draft} change={change} onProblem={setFormatProblem} problem={formatProblem} />
+        <FormatFields key={discarded} draft={draft} change={change} problem={problems.formatSchema} />
         <div className="pair">
           <Field label="Temperature" hint="0 to 2; empty for 1." problem={problems.temperature}>
             {(control) => (

@@ -8,8 +8,8 @@ import { go } from "../app/route";
 import { ago, plural } from "../ui/format";
 import { Notice } from "../ui/Notice";
 import { AssistantEditor } from "./AssistantEditor";
-import { useAssistants, useModels, useSaveAssistant } from "./queries";
-import { firstModel, MATH_TUTOR } from "./starter";
+import { useAssistants, useSaveAssistant } from "./queries";
+import { MATH_TUTOR } from "./starter";
 
 /** All assistants, or one of them as a form; `new` for one that is yet to be made. */
 export function AssistantsPage({ assistantId }: { assistantId: string | null }) {
@@ -77,7 +77,6 @@ function toolsOf(assistant: Assistant): string {
 }
 
 function NoneYet() {
-  const { data: models } = useModels();
   const save = useSaveAssistant();
   return (
     <div className="welcome">
@@ -86,7 +85,7 @@ function NoneYet() {
         type="button"
         className="button"
         disabled={save.isPending}
-        onClick={() => save.mutate({ id: null, params: { ...MATH_TUTOR, model: firstModel(models) } })}
+        onClick={() => save.mutate({ id: null, params: MATH_TUTOR })}
       >
         <GraduationCap size={16} aria-hidden /> Create the Math Tutor
       </button>

@@ -8,12 +8,11 @@ import type { Draft } from "./draft";
 export interface FormatFieldsProps {
   draft: Draft;
   change: ChangeDraft;
-  problem: string | null;
-  onProblem: (problem: string | null) => void;
+  problem: string | undefined;
 }
 
 /** The form that answers have. */
-export function FormatFields({ draft, change, problem, onProblem }: FormatFieldsProps) {
+export function FormatFields({ draft, change, problem }: FormatFieldsProps) {
   return (
     <>
       <Field label="Response format">
@@ -35,10 +34,7 @@ export function FormatFields({ draft, change, problem, onProblem }: FormatFields
             label="Response format as JSON"
             initial={draft.formatSchema}
             check={checkResponseFormat}
-            onChange={(text, wrong) => {
-              change({ formatSchema: text });
-              onProblem(wrong);
-            }}
+            onChange={(formatSchema) => change({ formatSchema })}
           />
           {problem && <Notice kind="error">{problem}</Notice>}
         </>

@@ -1,7 +1,7 @@
 import { useState } from "react";
 
 import type { FunctionDefinition } from "../api/types";
-import { checkFunction } from "../json-editor/functionSchema";
+import { checkFunction, problemIn } from "../json-editor/functionSchema";
 import { JsonEditor } from "../json-editor/JsonEditor";
 import { Dialog } from "../ui/Dialog";
 import { Notice } from "../ui/Notice";
@@ -30,8 +30,7 @@ export interface FunctionDialogProps {
 export function FunctionDialog({ definition, taken, onSave, onClose }: FunctionDialogProps) {
   const [initial] = useState(() => JSON.stringify(definition ?? EXAMPLE, null, 2));
   const [text, setText] = useState(initial);
-  const [problem, setProblem] = useState<string | null>(null);
-  const double = problem ? null : doubleName(text, taken);
+  const problem = problemIn(text, checkFunction) ?? doubleName(text, taken);
   const save = () => {
     onSave(JSON.parse(text) as FunctionDefinition);
     onClose();
@@ -46,7 +45,7 @@ export function FunctionDialog({ definition, taken, onSave, onClose }: FunctionD
           <button type="button" className="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="button" className="button primary" onClick={save} disabled={!!problem || !!double}>
+          <button type="button" className="button primary" onClick={save} disabled={!!problem}>
             {definition ? "Change function" : "Add function"}
           </button>
         </>
@@ -56,16 +55,8 @@ export function FunctionDialog({ definition, taken, onSave, onClose }: FunctionD
         The model sees the name, the description and the parameters, which are a JSON Schema. When it calls the function,
         the run waits until you give an output.
       </p>
-      <JsonEditor
-        label="Function as JSON"
-        initial={initial}
-        check={checkFunction}
-        onChange={(value, wrong) => {
-          setText(value);
-          setProblem(wrong);
-        }}
-      />
-      {(problem ?? double) && <Notice kind="error">{problem ?? double}</Notice>}
+      <JsonEditor label="Function as JSON" initial={initial} check={checkFunction} onChange={setText} />
+      {problem && <Notice kind="error">{problem}</Notice>}
     </Dialog>
   );
 }

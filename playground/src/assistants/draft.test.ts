@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Assistant } from "../api/types";
 import { hashOf, parseRoute } from "../app/route";
 import { bytes, duration } from "../ui/format";
-import { draftOf, EMPTY, paramsOf, problemsOf } from "./draft";
+import { changesOf, draftOf, EMPTY, paramsOf, problemsOf } from "./draft";
 import { firstModel } from "./starter";
 
 test("an assistant that is opened and saved is the same", () => {
@@ -23,6 +23,23 @@ test("an assistant that is opened and saved is the same", () => {
     response_format: { type: "json_schema", json_schema: { name: "a", schema: {} } },
   } as unknown as Assistant;
   expect(paramsOf(draftOf(assistant), assistant.tools)).toEqual(assistant);
+});
+
+test("only what was changed is sent", () => {
+  const before = paramsOf({ ...EMPTY, model: "m", name: "N", functions: [{ name: "f" }] });
+  const after = paramsOf({ ...EMPTY, model: "m", name: "N", functions: [{ name: "g" }], instructions: "I" });
+  expect(changesOf(before, before)).toEqual({});
+  expect(changesOf(after, before)).toEqual({ instructions: "I", tools: after.tools });
+});
+
+test("a number that is only a space is none", () => {
+  expect(paramsOf({ ...EMPTY, temperature: " ", topP: " " })).toMatchObject({ temperature: 1, top_p: 1 });
+});
+
+test("a format that is no schema is told while it is asked for", () => {
+  const draft = { ...EMPTY, model: "m", formatSchema: "{" };
+  expect(problemsOf(draft)).toEqual({});
+  expect(problemsOf({ ...draft, format: "json_schema" }).formatSchema).toContain("This is no JSON");
 });
 
 test("a tool that is taken away takes its files with it", () => {

@@ -1,8 +1,9 @@
 /** An assistant while it is edited, and back to the API. Pure. */
-import type { AssistantCreateParams } from "openai/resources/beta/assistants";
+import type { AssistantCreateParams, AssistantUpdateParams } from "openai/resources/beta/assistants";
 import type { ResponseFormatJSONSchema } from "openai/resources/shared";
 
 import type { Assistant, FunctionDefinition } from "../api/types";
+import { checkResponseFormat, problemIn } from "../json-editor/functionSchema";
 
 export interface Draft {
   name: string;
@@ -83,6 +84,8 @@ export function problemsOf(draft: Draft): Partial<Record<keyof Draft, string>> {
   if (!draft.model.trim()) problems.model = "Choose a model.";
   if (!isBetween(draft.temperature, 0, 2)) problems.temperature = "A number from 0 to 2.";
   if (!isBetween(draft.topP, 0, 1)) problems.topP = "A number from 0 to 1.";
+  const format = draft.format === "json_schema" ? problemIn(draft.formatSchema, checkResponseFormat) : null;
+  if (format) problems.formatSchema = format;
   return problems;
 }
 
@@ -94,8 +97,8 @@ export function paramsOf(draft: Draft, kept: Assistant["tools"] = []): Assistant
     name: draft.name.trim() || null,
     description: draft.description.trim() || null,
     instructions: draft.instructions || null,
-    temperature: draft.temperature === "" ? 1 : Number(draft.temperature),
-    top_p: draft.topP === "" ? 1 : Number(draft.topP),
+    temperature: numberOf(draft.temperature),
+    top_p: numberOf(draft.topP),
     tools: [
       ...(draft.hasSearch ? [keep("file_search") ?? { type: "file_search" as const }] : []),
       ...(draft.hasCode ? [{ type: "code_interpreter" as const }] : []),
@@ -114,6 +117,15 @@ export function paramsOf(draft: Draft, kept: Assistant["tools"] = []): Assistant
   };
 }
 
+/** What of the request's body is not as it was: only that is sent, so that nothing else is written over. */
+export function changesOf(params: AssistantCreateParams, before: AssistantCreateParams): AssistantUpdateParams {
+  const was = new Map(Object.entries(before));
+  return Object.fromEntries(
+    Object.entries(params).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was.get(name))),
+  );
+}
+
+const numberOf = (text: string) => (text.trim() === "" ? 1 : Number(text));
 const numberText = (value: number | null | undefined) => (value === null || value === undefined ? "" : String(value));
 
 function isBetween(text: string, least: number, most: number): boolean {

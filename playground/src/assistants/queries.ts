@@ -1,9 +1,11 @@
 /** Assistants and models, as the server has them. */
 import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import type { AssistantCreateParams } from "openai/resources/beta/assistants";
+import type { AssistantCreateParams, AssistantUpdateParams } from "openai/resources/beta/assistants";
 
 import { api } from "../api/client";
 import type { Assistant } from "../api/types";
+import { useDrafts } from "./drafts";
+import { firstModel } from "./starter";
 
 /** More than anybody makes by hand; a project with more finds the newest here. */
 const MOST = 300;
@@ -23,9 +25,10 @@ export function useAssistants() {
 }
 
 /** Names of the models that can be chosen, in alphabetical order. */
-export const modelsQuery = queryOptions({
+const modelsQuery = queryOptions({
   queryKey: ["models"],
   staleTime: 60_000,
+  retry: 1, // they are only proposed: where the model's server is away, nobody waits for them
   queryFn: async () => {
     const models: string[] = [];
     for await (const model of api().models.list()) models.push(model.id);
@@ -33,14 +36,22 @@ export const modelsQuery = queryOptions({
   },
 });
 
+interface NewAssistant {
+  id: null;
+  params: Omit<AssistantCreateParams, "model"> & { model?: string };
+}
+
 export const useModels = () => useQuery(modelsQuery);
 
-/** Create an assistant, or change the one of this id. */
+/** Create an assistant (with the first of the models if it names none), or change the one of this id. */
 export function useSaveAssistant() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: ({ id, params }: { id: string | null; params: AssistantCreateParams }) =>
-      id ? api().beta.assistants.update(id, params) : api().beta.assistants.create(params),
+    mutationFn: async ({ id, params }: { id: string; params: AssistantUpdateParams } | NewAssistant) => {
+      if (id !== null) return api().beta.assistants.update(id, params);
+      const model = params.model || firstModel(await queries.ensureQueryData(modelsQuery).catch(() => undefined));
+      return api().beta.assistants.create({ ...params, model });
+    },
     onSuccess: (saved) => {
       queries.setQueryData<Assistant[]>(["assistants"], (known = []) =>
         known.some(({ id }) => id === saved.id)
@@ -55,7 +66,9 @@ export function useDeleteAssistant() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => api().beta.assistants.delete(id),
-    onSuccess: (_, id) =>
-      queries.setQueryData<Assistant[]>(["assistants"], (known = []) => known.filter((one) => one.id !== id)),
+    onSuccess: (_, id) => {
+      useDrafts.getState().forget(id);
+      queries.setQueryData<Assistant[]>(["assistants"], (known = []) => known.filter((one) => one.id !== id));
+    },
   });
 }

@@ -3,8 +3,8 @@ import { useState } from "react";
 
 import { messageOf } from "../api/errors";
 import type { Assistant } from "../api/types";
-import { FIRST_QUESTION, firstModel, MATH_TUTOR } from "../assistants/starter";
-import { useModels, useSaveAssistant } from "../assistants/queries";
+import { FIRST_QUESTION, MATH_TUTOR } from "../assistants/starter";
+import { useSaveAssistant } from "../assistants/queries";
 import { Notice } from "../ui/Notice";
 import { useBeginThread } from "./ConversationRuntime";
 import { newMessage } from "./message";
@@ -16,11 +16,13 @@ export interface WelcomeProps {
 
 /** What is seen before the first message; on an empty server it offers the first assistant. */
 export function Welcome({ assistant, assistants }: WelcomeProps) {
+  // The first assistant is there before its question is asked, which may go wrong.
+  const [isStarting, setStarting] = useState(false);
   if (!assistants) return <div className="welcome" aria-busy="true" />;
-  if (!assistant) return <FirstVisit />;
+  if (!assistant || isStarting) return <FirstVisit onStart={() => setStarting(true)} />;
   return (
     <div className="welcome">
-      <h1>{assistant.name || "New thread"}</h1>
+      <h1 className="wrap-anywhere">{assistant.name || "New thread"}</h1>
       <p className="dim wrap-anywhere">
         {assistant.description || "Write a message to begin. What the assistant does is shown step by step."}
       </p>
@@ -28,8 +30,7 @@ export function Welcome({ assistant, assistants }: WelcomeProps) {
   );
 }
 
-function FirstVisit() {
-  const { data: models } = useModels();
+function FirstVisit({ onStart }: { onStart: () => void }) {
   const save = useSaveAssistant();
   const begin = useBeginThread();
   const [problem, setProblem] = useState<string | null>(null);
@@ -38,8 +39,9 @@ function FirstVisit() {
   const start = async () => {
     setBusy(true);
     setProblem(null);
+    onStart();
     try {
-      const tutor = await save.mutateAsync({ id: null, params: { ...MATH_TUTOR, model: firstModel(models) } });
+      const tutor = save.data ?? (await save.mutateAsync({ id: null, params: MATH_TUTOR }));
       await begin(newMessage(FIRST_QUESTION, [], []), FIRST_QUESTION, tutor.id);
     } catch (error) {
       setProblem(messageOf(error));

@@ -21,8 +21,7 @@ export interface JsonEditorProps {
   /** What the editor begins with; later changes of it are not taken over. */
   initial: string;
   check: Check;
-  /** The text, and what is wrong with it: the first fault in a sentence, or null. */
-  onChange: (text: string, problem: string | null) => void;
+  onChange: (text: string) => void;
 }
 
 export function JsonEditor({ label, initial, check, onChange }: JsonEditorProps) {
@@ -58,9 +57,7 @@ export function JsonEditor({ label, initial, check, onChange }: JsonEditorProps)
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ "aria-label": label, "aria-multiline": "true", tabindex: "0" }),
           EditorView.updateListener.of((update) => {
-            if (!update.docChanged) return;
-            const text = update.state.doc.toString();
-            changed.current(text, problemIn(text, check));
+            if (update.docChanged) changed.current(update.state.doc.toString());
           }),
           theme(isDark),
         ],
@@ -70,18 +67,6 @@ export function JsonEditor({ label, initial, check, onChange }: JsonEditorProps)
   }, []);
 
   return <div ref={host} className="json-editor" />;
-}
-
-/** The first thing that is wrong with a text, in a sentence. */
-export function problemIn(text: string, check: Check): string | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return `This is no JSON: ${error instanceof Error ? error.message : String(error)}`;
-  }
-  const fault = check(value)[0];
-  return fault ? `${fault.pointer || "The whole"}: ${fault.message}` : null;
 }
 
 const parseFaults = jsonParseLinter();

@@ -41,6 +41,18 @@ export type Check = (value: unknown) => Fault[];
 export const checkFunction = checkWith(FUNCTION);
 export const checkResponseFormat = checkWith(RESPONSE_FORMAT);
 
+/** The first thing that is wrong with a text, in a sentence. */
+export function problemIn(text: string, check: Check): string | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `This is no JSON: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  const fault = check(value)[0];
+  return fault ? `${fault.pointer || "The whole"}: ${fault.message}` : null;
+}
+
 function checkWith(schema: Schema): Check {
   const validator = new Validator(schema, "7", false);
   validator.addSchema(metaSchema);

@@ -3,7 +3,7 @@ import { type ReactNode, useId } from "react";
 export interface FieldProps {
   label: string;
   hint?: ReactNode;
-  problem?: string | null;
+  problem?: string | null | undefined;
   /** Draws the control; its label, hint and problem are tied to it by these. */
   children: (control: { id: string; "aria-describedby"?: string; "aria-invalid"?: true }) => ReactNode;
 }

@@ -7,11 +7,11 @@ export interface NoticeProps {
   onDismiss?: () => void;
 }
 
-/** A line that says what is the matter. Errors are read out at once. */
+/** A line that says what is the matter. Errors are read out at once, and brought into view. */
 export function Notice({ kind, children, onDismiss }: NoticeProps) {
   const Icon = kind === "error" ? CircleAlert : Info;
   return (
-    <div className={`notice ${kind}`} role={kind === "error" ? "alert" : "status"}>
+    <div ref={kind === "error" ? show : undefined} className={`notice ${kind}`} role={kind === "error" ? "alert" : "status"}>
       <Icon size={16} aria-hidden />
       <div className="notice-text">{children}</div>
       {onDismiss && (
@@ -22,3 +22,5 @@ export function Notice({ kind, children, onDismiss }: NoticeProps) {
     </div>
   );
 }
+
+const show = (notice: HTMLElement | null) => notice?.scrollIntoView({ block: "nearest" });
