@@ -4,6 +4,7 @@ import { FilesPage } from "../files/FilesPage";
 import { KeyDialog } from "./KeyDialog";
 import { usePanels } from "./panels";
 import { useRoute } from "./route";
+import { ServerAway } from "./ServerAway";
 import { Sidebar } from "./Sidebar";
 
 export function App() {
@@ -17,6 +18,7 @@ export function App() {
       <Sidebar route={route} />
       {isSidebarOpen && <div className="scrim" onClick={() => toggleSidebar(false)} aria-hidden />}
       <main id="main" className="main" tabIndex={-1}>
+        <ServerAway />
         {route.page === "thread" && <ConversationPage threadId={route.threadId} />}
         {route.page === "assistants" && <AssistantsPage assistantId={route.assistantId} />}
         {route.page === "files" && <FilesPage storeId={route.storeId} />}
