@@ -111,3 +111,56 @@ async def test_a_first_question_that_cannot_be_asked_can_be_asked_again(built: N
             await visitor.read("echo: I need to solve")
             assert len(Api(server.url).get("/assistants").ok["data"]) == 1
             visitor.forgive("400")
+
+
+async def test_a_server_that_is_away_is_told_until_it_is_back(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.route("**/v1/**", lambda route: route.abort())
+    for place in ("", "#/assistants", "#/files"):
+        await visitor.come(place)
+        await expect(page.get_by_text("The server cannot be reached. Trying again")).to_be_visible()
+    await page.unroute("**/v1/**")
+    await expect(page.get_by_text("The server cannot be reached.")).not_to_be_visible()
+    visitor.forgive("ERR_FAILED")
+
+
+def text(name: str, content: bytes = b"words") -> Any:
+    return {"name": name, "mimeType": "text/plain", "buffer": content}
+
+
+async def choose(visitor: Visitor, button: str, *files: Any) -> None:
+    async with visitor.page.expect_file_chooser() as chooser:
+        await visitor.page.get_by_role("button", name=button).click()
+    await (await chooser.value).set_files(list(files))
+
+
+async def test_a_file_that_cannot_be_taken_does_not_hold_up_the_others(visitor: Visitor, server: Server) -> None:
+    page, api = visitor.page, Api(server.url)
+    some = (text("first.txt"), text("empty.txt", b""), text("program.exe"), text("last.txt"))
+
+    store = api.post("/vector_stores", {"name": "Some"}).ok
+    before = len(api.get("/files").ok["data"])
+    await visitor.come(f"#/files/{store['id']}")
+    await choose(visitor, "Add files", *some)
+    problems = page.get_by_role("alert")
+    await expect(problems).to_contain_text("empty.txt: File is empty.")
+    await expect(problems).to_contain_text("program.exe: Files with extensions [.exe] are not supported")
+    files = page.get_by_role("list", name="Files of the store").get_by_role("listitem")
+    await expect(files).to_have_count(2)
+    assert len(api.get("/files").ok["data"]) == before + 2  # nothing stays of what the store refused
+
+    await visitor.come("#/assistants/new")
+    await page.get_by_label("Code interpreter").check()
+    await choose(visitor, "Upload files for code", *some)
+    chips = page.get_by_role("list", name="Files that code finds").get_by_role("listitem")
+    await expect(chips).to_have_text(["first.txt", "program.exe", "last.txt"])
+    await expect(page.get_by_text("empty.txt: File is empty.")).to_be_visible()
+
+    await page.get_by_label("File search").check()
+    await choose(visitor, "Upload files to search", *some[:2])
+    await expect(page.get_by_role("list", name="Vector stores that are searched")).to_contain_text("Files · 1 file")
+    await expect(page.get_by_label("Add a vector store")).not_to_be_visible()
+    await page.get_by_label("Name").fill("With files")
+    await page.get_by_role("button", name="Create").click()
+    await expect(visitor.composer).to_be_enabled()
+    visitor.forgive("400")

@@ -18,7 +18,8 @@ import { useDeleteAssistant, useModels, useSaveAssistant } from "./queries";
 import { firstModel } from "./starter";
 import { ToolFields } from "./ToolFields";
 
-export type ChangeDraft = (change: Partial<Draft>) => void;
+/** A function is given the draft as it is then: for what takes a while. */
+export type ChangeDraft = (change: Partial<Draft> | ((draft: Draft) => Partial<Draft>)) => void;
 
 const UNCHANGED: Partial<Draft> = {};
 
@@ -28,11 +29,12 @@ export function AssistantEditor({ assistant }: { assistant: Assistant | null }) 
   const id = assistant?.id ?? "new";
   const changes = useDrafts((state) => state.changes[id]) ?? UNCHANGED;
   const { change: changeDraft, forget } = useDrafts();
-  const change: ChangeDraft = (part) => changeDraft(id, part);
   const isChanged = Object.keys(changes).length > 0;
   // A new assistant begins with a model that is there, as soon as that is known.
   const saved = assistant ? draftOf(assistant) : { ...EMPTY, model: models ? firstModel(models) : "" };
   const draft: Draft = { ...saved, ...changes };
+  const change: ChangeDraft = (part) =>
+    changeDraft(id, (now) => (typeof part === "function" ? part({ ...saved, ...now }) : part));
   const problems = problemsOf(draft);
   // Who is faster than the list of models gets its first one all the same.
   if (!assistant && changes.model === undefined) delete problems.model;

@@ -40,7 +40,6 @@ export function ToolFields({ draft, change }: { draft: Draft; change: ChangeDraf
 
 function StoreFields({ draft, change }: { draft: Draft; change: ChangeDraft }) {
   const { data: stores } = useStores();
-  const others = stores?.filter(({ id }) => !draft.storeIds.includes(id)) ?? [];
   const nameOf = (id: string) => {
     const store = stores?.find((one) => one.id === id);
     return store ? `${store.name || store.id} · ${plural(store.file_counts.total, "file")}` : id;
@@ -64,37 +63,40 @@ function StoreFields({ draft, change }: { draft: Draft; change: ChangeDraft }) {
           </li>
         ))}
       </ul>
-      <div className="row">
-        {others.length > 0 && (
-          <select
-            aria-label="Add a vector store"
-            value=""
-            onChange={(event) => change({ storeIds: [...draft.storeIds, event.target.value] })}
-          >
-            <option value="">Add a vector store …</option>
-            {others.map(({ id }) => (
-              <option key={id} value={id}>
-                {nameOf(id)}
-              </option>
-            ))}
-          </select>
-        )}
-        <NewStoreButton
-          name={draft.name ? `Files of ${draft.name}` : "Files"}
-          onCreated={(id) => change({ storeIds: [...draft.storeIds, id] })}
-        />
-      </div>
+      {draft.storeIds.length === 0 && ( // an assistant has one at most
+        <div className="row">
+          {!!stores?.length && (
+            <select
+              aria-label="Add a vector store"
+              value=""
+              onChange={(event) => change({ storeIds: [event.target.value] })}
+            >
+              <option value="">Add a vector store …</option>
+              {stores.map(({ id }) => (
+                <option key={id} value={id}>
+                  {nameOf(id)}
+                </option>
+              ))}
+            </select>
+          )}
+          <NewStoreButton
+            name={draft.name ? `Files of ${draft.name}` : "Files"}
+            onCreated={(id) => change({ storeIds: [id] })}
+          />
+        </div>
+      )}
     </div>
   );
 }
 
 function CodeFiles({ draft, change }: { draft: Draft; change: ChangeDraft }) {
   const upload = useUpload();
-  const add = async (files: File[]) => {
-    const ids: string[] = [];
-    for (const file of files) ids.push((await upload.mutateAsync({ file, purpose: "assistants" })).id);
-    change({ codeFileIds: [...draft.codeFileIds, ...ids] });
-  };
+  const add = (files: File[]) =>
+    upload.mutate({
+      files,
+      purpose: "assistants",
+      onUploaded: (id) => change((now) => ({ codeFileIds: [...now.codeFileIds, id] })),
+    });
   return (
     <div className="tool-body">
       <ul className="chips" aria-label="Files that code finds">
@@ -107,8 +109,8 @@ function CodeFiles({ draft, change }: { draft: Draft; change: ChangeDraft }) {
         ))}
       </ul>
       <div className="row">
-        <FileButton onFiles={(files) => void add(files).catch(() => {})} disabled={upload.isPending}>
-          <Upload size={15} aria-hidden /> Upload files for code
+        <FileButton onFiles={add} disabled={upload.isPending}>
+          <Upload size={15} aria-hidden /> {upload.isPending ? "Uploading …" : "Upload files for code"}
         </FileButton>
         {upload.error && <span className="field-problem">{messageOf(upload.error)}</span>}
       </div>

@@ -7,13 +7,14 @@ import type { Draft } from "./draft";
 interface DraftsState {
   /** By assistant; "new" for one that is yet to be made. */
   changes: Readonly<Record<string, Partial<Draft>>>;
-  change: (id: string, part: Partial<Draft>) => void;
+  change: (id: string, change: (changes: Partial<Draft>) => Partial<Draft>) => void;
   forget: (id: string) => void;
 }
 
 export const useDrafts = create<DraftsState>((set) => ({
   changes: {},
-  change: (id, part) => set(({ changes }) => ({ changes: { ...changes, [id]: { ...changes[id], ...part } } })),
+  change: (id, change) =>
+    set(({ changes }) => ({ changes: { ...changes, [id]: { ...changes[id], ...change(changes[id] ?? {}) } } })),
   forget: (id) =>
     set(({ changes }) => ({ changes: Object.fromEntries(Object.entries(changes).filter(([of]) => of !== id)) })),
 }));

@@ -19,9 +19,6 @@ export function FileList() {
   const { data: files, error } = useFiles();
   const upload = useUpload();
   const [purpose, setPurpose] = useState<FilePurpose>("assistants");
-  const add = async (chosen: File[]) => {
-    for (const file of chosen) await upload.mutateAsync({ file, purpose });
-  };
   const problem = error ?? upload.error;
   return (
     <div className="stack">
@@ -37,7 +34,7 @@ export function FileList() {
         <FileButton
           className="button primary"
           disabled={upload.isPending}
-          onFiles={(chosen) => void add(chosen).catch(() => {})}
+          onFiles={(files) => upload.mutate({ files, purpose })}
         >
           <Upload size={15} aria-hidden /> {upload.isPending ? "Uploading …" : "Upload"}
         </FileButton>

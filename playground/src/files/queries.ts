@@ -1,8 +1,10 @@
 /** Files and vector stores, as the server has them. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { APIConnectionError } from "openai";
 import type { FilePurpose } from "openai/resources/files";
 
 import { api } from "../api/client";
+import { messageOf, wantsKey } from "../api/errors";
 import type { FileObject, VectorStore, VectorStoreFile } from "../api/types";
 
 const MOST = 500;
@@ -69,11 +71,62 @@ export function useFileContent(fileId: string) {
   });
 }
 
+/**
+ * Upload files one after another, and hand each on.
+ *
+ * A file that cannot be uploaded or taken does not hold up the others, and nothing of it stays; at the end it is told
+ * by name. What is not the fault of a file ends it at once.
+ */
+async function uploadEach(files: readonly File[], purpose: FilePurpose, take?: (id: string) => unknown): Promise<void> {
+  const problems: string[] = [];
+  for (const file of files) {
+    try {
+      const { id } = await api().files.create({ file, purpose });
+      try {
+        await take?.(id);
+      } catch (error) {
+        await api().files.delete(id).catch(() => {});
+        throw error;
+      }
+    } catch (error) {
+      if (wantsKey(error) || error instanceof APIConnectionError) throw error;
+      problems.push(`${file.name}: ${messageOf(error)}`);
+    }
+  }
+  if (problems.length) throw new Error(problems.join("\n"));
+}
+
+interface Upload {
+  files: readonly File[];
+  purpose: FilePurpose;
+  /** Called with the id of each file that is there. */
+  onUploaded?: (id: string) => void;
+}
+
 export function useUpload() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: ({ file, purpose }: { file: File; purpose: FilePurpose }) => api().files.create({ file, purpose }),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["files"] }),
+    mutationFn: ({ files, purpose, onUploaded }: Upload) => uploadEach(files, purpose, onUploaded),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["files"] }),
+  });
+}
+
+/** Upload files into a new vector store; there is one if any of them could be uploaded. */
+export function useUploadToNewStore() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async ({ name, files, onCreated }: { name: string; files: readonly File[]; onCreated: (id: string) => void }) => {
+      const file_ids: string[] = [];
+      try {
+        await uploadEach(files, "assistants", (id) => file_ids.push(id));
+      } finally {
+        if (file_ids.length) onCreated((await api().vectorStores.create({ name, file_ids })).id);
+      }
+    },
+    onSettled: () => {
+      void queries.invalidateQueries({ queryKey: ["files"] });
+      void queries.invalidateQueries({ queryKey: ["stores"] });
+    },
   });
 }
 
@@ -93,14 +146,6 @@ export function useCreateStore() {
   });
 }
 
-export function useRenameStore() {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: ({ id, name }: { id: string; name: string }) => api().vectorStores.update(id, { name }),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["stores"] }),
-  });
-}
-
 export function useDeleteStore() {
   const queries = useQueryClient();
   return useMutation({
@@ -109,16 +154,12 @@ export function useDeleteStore() {
   });
 }
 
-/** Upload files into a store, or put files there that are uploaded already. */
+/** Upload files into a store. */
 export function useAddToStore(storeId: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: async (files: readonly (File | string)[]) => {
-      for (const file of files) {
-        const id = typeof file === "string" ? file : (await api().files.create({ file, purpose: "assistants" })).id;
-        await api().vectorStores.files.create(storeId, { file_id: id });
-      }
-    },
+    mutationFn: (files: readonly File[]) =>
+      uploadEach(files, "assistants", (file_id) => api().vectorStores.files.create(storeId, { file_id })),
     onSettled: () => {
       void queries.invalidateQueries({ queryKey: ["files"] });
       void queries.invalidateQueries({ queryKey: ["stores"] });
