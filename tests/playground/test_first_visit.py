@@ -97,6 +97,9 @@ async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
     for text in ("apples and pears", "trains and ships"):
         assert api.post("/threads", {"metadata": {"title": text}}).status == 200
     await page.reload()
+    await expect(page.get_by_role("link", name="apples and pears")).to_be_visible()
+    thread_id = api.get("/threads?q=apples").ok["data"][0]["id"]
+    api.post(f"/threads/{thread_id}", {"metadata": {"title": "apples and pears", "user": "ann"}})
     threads = page.get_by_role("region", name="Threads").get_by_role("link")
     await page.get_by_label("Search threads").fill("PEARS")
     await expect(threads).to_have_count(1)
@@ -105,6 +108,7 @@ async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
     await page.get_by_role("textbox", name="Title").fill("Fruit")
     await page.get_by_role("button", name="Rename").click()
     await expect(threads).to_have_count(0)
+    assert api.get(f"/threads/{thread_id}").ok["metadata"] == {"title": "Fruit", "user": "ann"}
     await page.get_by_label("Search threads").fill("fruit")
     await expect(threads).to_have_text(re.compile("Fruit"))
     await page.get_by_role("button", name="Thread Fruit").click()

@@ -134,7 +134,7 @@ export function useDeleteFile() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => api().files.delete(id),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["files"] }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["files"] }),
   });
 }
 
@@ -150,7 +150,7 @@ export function useDeleteStore() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => api().vectorStores.delete(id),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["stores"] }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["stores"] }),
   });
 }
 

@@ -11,7 +11,7 @@ export function RenameDialog({ thread, onClose }: { thread: Thread; onClose: () 
   const rename = useRenameThread();
   const save = (event: FormEvent) => {
     event.preventDefault();
-    rename.mutate({ thread, title: title.trim() }, { onSuccess: onClose });
+    rename.mutate({ id: thread.id, title: title.trim() }, { onSuccess: onClose });
   };
   return (
     <Dialog title="Rename thread" onClose={onClose}>

@@ -27,11 +27,12 @@ export function titleOfThread(thread: Pick<Thread, "metadata"> | undefined): str
 export function useRenameThread() {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: ({ thread, title }: { thread: Thread; title: string }) => {
-      const metadata = { ...thread.metadata };
+    mutationFn: async ({ id, title }: { id: string; title: string }) => {
+      // All metadata is replaced: what it holds beside the title has to be of now, not of when the list was read.
+      const metadata = { ...(await api().beta.threads.retrieve(id)).metadata };
       if (title) metadata["title"] = title;
       else delete metadata["title"];
-      return api().beta.threads.update(thread.id, { metadata });
+      return api().beta.threads.update(id, { metadata });
     },
     onSuccess: (saved) => {
       queries.setQueryData(["thread", saved.id], saved);
@@ -44,6 +45,6 @@ export function useDeleteThread() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => api().beta.threads.delete(id),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["threads"] }),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["threads"] }),
   });
 }
