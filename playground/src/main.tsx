@@ -13,7 +13,7 @@ import { ConversationsProvider } from "./conversation/conversations";
 applyStoredTheme();
 
 const onError = (error: unknown) => {
-  if (wantsKey(error)) askForKey();
+  if (wantsKey(error)) askForKey(error);
 };
 
 const queries = new QueryClient({

@@ -152,6 +152,12 @@ async def test_a_server_with_keys_is_opened_with_one(built: None, tmp_path: Path
             dialog = visitor.page.get_by_role("dialog")
             await expect(dialog).to_contain_text("wants an API key")
             await visitor.examine("key")
+            await dialog.get_by_label("Key").fill("sk-wrong")
+            await dialog.get_by_role("button", name="Use this key").click()
+            for _ in range(2):  # the same once more is refused once more
+                await expect(dialog.get_by_label("Key")).to_have_value("sk-wrong")
+                async with visitor.page.expect_response(lambda response: response.status == 401):
+                    await dialog.get_by_role("button", name="Use this key").click()
             await dialog.get_by_label("Key").fill(key)
             await dialog.get_by_role("button", name="Use this key").click()
             await expect(visitor.page.get_by_text("Start with the Math Tutor")).to_be_visible()

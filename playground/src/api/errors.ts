@@ -8,7 +8,7 @@ export function messageOf(error: unknown): string {
 }
 
 /** Whether the server wants a key, or another one. */
-export function wantsKey(error: unknown): boolean {
+export function wantsKey(error: unknown): error is APIError {
   return error instanceof APIError && (error.status === 401 || error.status === 403);
 }
 

@@ -7,24 +7,26 @@ import { Field } from "../ui/Field";
 import { Notice } from "../ui/Notice";
 import { useKeyDialog } from "./askForKey";
 
-/** The API key of this session. */
+/** Asks for the API key of this session, while that is wanted. */
 export function KeyDialog() {
-  const { isOpen, isWanted, close } = useKeyDialog();
+  return useKeyDialog((state) => state.isOpen) && <OpenKeyDialog />;
+}
+
+function OpenKeyDialog() {
+  const { reason, close } = useKeyDialog();
   const { key, setKey } = useKey();
   const [text, setText] = useState(key);
   const queries = useQueryClient();
-  if (!isOpen) return null;
   const save = (event: FormEvent) => {
     event.preventDefault();
     setKey(text.trim());
-    queries.clear();
-    void queries.invalidateQueries();
+    void queries.resetQueries(); // also if it is the same key: it may be a good one by now
     close();
   };
   return (
     <Dialog title="API key" onClose={close}>
       <form onSubmit={save} className="stack">
-        {isWanted && <Notice kind="info">This server wants an API key, or another one than it was given.</Notice>}
+        {reason && <Notice kind="info">{reason}</Notice>}
         <Field
           label="Key"
           hint="Kept in this tab alone, until it is closed, and sent to this server only. A server without keys takes none."
