@@ -59,6 +59,9 @@ test("what Python reads is what was said", () => {
   expect(JSON.parse(read)).toEqual(values);
   const told = execFileSync(process.execPath, ["-p", `JSON.stringify(${literal(values, JAVASCRIPT)})`.replace("\0", "")]);
   expect(JSON.parse(told.toString())).toEqual(values);
+  const odd = '{"__proto__":{"type":"string"}}';
+  const kept = execFileSync(process.execPath, ["-p", `JSON.stringify(${literal(JSON.parse(odd), JAVASCRIPT)})`]);
+  expect(kept.toString().trim()).toBe(odd);
 });
 
 test("a long conversation is cut, and says so", () => {

@@ -21,7 +21,8 @@ export const JAVASCRIPT: Dialect = {
   none: "null",
   yes: "true",
   no: "false",
-  key: (name) => (IDENTIFIER.test(name) ? name : quoted(name)),
+  // As a plain key this one would set the object's prototype.
+  key: (name) => (name === "__proto__" ? '["__proto__"]' : IDENTIFIER.test(name) ? name : quoted(name)),
   string: quoted,
 };
 
