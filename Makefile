@@ -17,6 +17,7 @@ help:
 	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
 	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
 	@echo "make bench   load and latency before a scripted upstream (WORKERS=2, BENCH=folder of the harness)"
+	@echo "make page    the playground page, where Node.js 20 or newer is"
 	@echo "make wheel   the package with its page, in dist/"
 	@echo "make lock    pin the dependencies anew"
 	@echo "make clean   remove what was set up"
