@@ -26,9 +26,9 @@ export function OutputsForm({ run }: { run: Run }) {
       </p>
       {calls.map((call) => (
         <section key={call.id} className="outputs-call" aria-label={call.function.name}>
-          <h3>
+          <h2>
             <SquareFunction size={16} aria-hidden /> {call.function.name}
-          </h3>
+          </h2>
           <Highlighted code={prettyJson(call.function.arguments)} language="json" label="Arguments" />
           <Field label={`Output of ${call.function.name}`} hint="Any text; models read JSON well.">
             {(control) => (

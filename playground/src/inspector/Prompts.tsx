@@ -74,10 +74,10 @@ function Turn({ prompt }: { prompt: Prompt }) {
 function Sent({ message }: { message: PromptMessage }) {
   return (
     <section className={`sent ${message.role}`} aria-label={`${message.role} message`}>
-      <h4>
+      <h2>
         {message.role}
         {message.name ? ` · ${message.name}` : ""}
-      </h4>
+      </h2>
       {message.content !== null && message.content !== undefined && message.content !== "" && (
         <div className="sent-text">{textOf(message.content)}</div>
       )}

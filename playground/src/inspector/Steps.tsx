@@ -44,7 +44,7 @@ function Step({ step, conversation }: { step: RunStep; conversation: Conversatio
       {details.type === "tool_calls" ? (
         details.tool_calls.map((call, index) => (
           <section key={call.id ?? index} className="step-call" aria-label={call.type}>
-            <h4>{call.type === "function" ? (call.function?.name ?? "function") : call.type.replaceAll("_", " ")}</h4>
+            <h2>{call.type === "function" ? (call.function?.name ?? "function") : call.type.replaceAll("_", " ")}</h2>
             <CallBody call={call} />
           </section>
         ))
