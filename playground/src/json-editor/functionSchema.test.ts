@@ -1,7 +1,7 @@
 import { jsonLanguage } from "@codemirror/lang-json";
 import { expect, test } from "vitest";
 
-import { checkFunction } from "./functionSchema";
+import { checkFunction, problemIn } from "./functionSchema";
 import { rangeOf } from "./pointers";
 
 const GOOD = {
@@ -34,6 +34,14 @@ test.each([
   expect(faults.length).toBeGreaterThan(0);
   expect(faults.some((fault) => fault.pointer.startsWith(pointer))).toBe(true);
   expect(faults.every((fault) => fault.message.length > 5)).toBe(true);
+});
+
+test.each([
+  ['{"name": "f", "parameters": {"properties": {"\\ud800": {"type": "x"}}}}', "half a character"],
+  [`{"name": "f", "parameters": ${'{"not": '.repeat(9000)}{}${"}".repeat(9000)}}`, "nested too deep"],
+  ["{", "This is no JSON"],
+])("what cannot be checked is told: %.40s", (text, problem) => {
+  expect(problemIn(text, checkFunction)).toContain(problem);
 });
 
 test("a pointer is found in the text", () => {

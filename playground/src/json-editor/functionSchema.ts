@@ -57,8 +57,13 @@ function checkWith(schema: Schema): Check {
   const validator = new Validator(schema, "7", false);
   validator.addSchema(metaSchema);
   return (value) => {
-    const { valid, errors } = validator.validate(value);
-    return valid ? [] : innermost(errors.map(({ instanceLocation, error }) => fault(instanceLocation, error)));
+    try {
+      const { valid, errors } = validator.validate(value);
+      return valid ? [] : innermost(errors.map(({ instanceLocation, error }) => fault(instanceLocation, error)));
+    } catch {
+      // The validator writes places as addresses and calls itself for every level: some texts are beyond it.
+      return [{ pointer: "", message: "This is nested too deep, or a name in it has half a character." }];
+    }
   };
 }
 
