@@ -147,3 +147,25 @@ async def test_an_answer_without_a_word_says_so(visitor: Visitor) -> None:
     await visitor.make_assistant("Silent")
     await visitor.say('/say ""')
     await visitor.read("The model ended without a word.")
+
+
+async def test_what_cannot_be_drawn_takes_nothing_else_with_it(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    await visitor.say("hello")
+    await visitor.read("echo: hello")
+
+    async def spoil(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        body["data"][0]["content"] = None
+        await route.fulfill(response=answer, json=body)
+
+    messages = re.compile(r"/messages\?")
+    await page.route(messages, spoil)
+    await page.reload()
+    await expect(page.get_by_role("alert")).to_contain_text("This cannot be shown")
+    await page.unroute(messages)
+    await page.get_by_role("link", name="Assistants").click()
+    await expect(page.get_by_role("heading", name="Assistants")).to_be_visible()
+    visitor.forgive("null")

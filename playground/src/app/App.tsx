@@ -1,9 +1,10 @@
 import { AssistantsPage } from "../assistants/AssistantsPage";
 import { ConversationPage } from "../conversation/ConversationPage";
 import { FilesPage } from "../files/FilesPage";
+import { Fence } from "./Fence";
 import { KeyDialog } from "./KeyDialog";
 import { usePanels } from "./panels";
-import { useRoute } from "./route";
+import { hashOf, useRoute } from "./route";
 import { ServerAway } from "./ServerAway";
 import { Sidebar } from "./Sidebar";
 
@@ -19,9 +20,11 @@ export function App() {
       {isSidebarOpen && <div className="scrim" onClick={() => toggleSidebar(false)} aria-hidden />}
       <main id="main" className="main" tabIndex={-1}>
         <ServerAway />
-        {route.page === "thread" && <ConversationPage threadId={route.threadId} />}
-        {route.page === "assistants" && <AssistantsPage assistantId={route.assistantId} />}
-        {route.page === "files" && <FilesPage storeId={route.storeId} />}
+        <Fence place={hashOf(route)}>
+          {route.page === "thread" && <ConversationPage threadId={route.threadId} />}
+          {route.page === "assistants" && <AssistantsPage assistantId={route.assistantId} />}
+          {route.page === "files" && <FilesPage storeId={route.storeId} />}
+        </Fence>
       </main>
       <KeyDialog />
     </div>
