@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+import zlib
 
+import openai
 from playwright.async_api import Locator, expect
 
 from tests.playground.visitor import Visitor
@@ -43,6 +46,17 @@ async def in_the_middle(visitor: Visitor) -> str | None:
     )
     found = re.search(r"number (\d+)", text)
     return found and found[1]
+
+
+def png(width: int, height: int) -> bytes:
+    """A black picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = zlib.compress(bytes(height * (1 + width)))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
 
 
 async def upwards(visitor: Visitor, pixels: int) -> None:
@@ -104,3 +118,31 @@ async def test_who_writes_sees_the_answer_wherever_they_have_read(visitor: Visit
     await visitor.say("back to the end")
     await visitor.read("echo: back to the end")
     await expect(visitor.answers.last).to_be_in_viewport()
+
+
+async def test_a_picture_that_comes_back_does_not_move_what_is_read(visitor: Visitor, server: Server) -> None:
+    with openai.OpenAI(base_url=server.url, api_key="any") as client:
+        file_id = client.files.create(file=("tall.png", png(300, 460)), purpose="vision").id
+    pictures = [{"type": "image_file", "image_file": {"file_id": file_id}}] * 3
+    texts = [{"role": "user", "content": f"number {n}\n" + "line\n" * 20} for n in range(20)]
+    messages = [*texts[:10], {"role": "user", "content": pictures}, *texts[10:]]
+    await visitor.come_to_thread(str(Api(server.url).post("/threads", {"messages": messages}).ok["id"]))
+    log = visitor.page.get_by_role("log", name="Messages")
+    picture = visitor.page.get_by_role("img", name="Picture in the conversation")
+
+    async def climb() -> None:
+        """Go up until the pictures are in the middle. What is read moves as far as the list is scrolled."""
+        while (number := await in_the_middle(visitor)) is not None:
+            read = visitor.page.get_by_role("article").filter(has_text=re.compile(rf"number {number}\b"))
+            before = await top_of(read)
+            await log.evaluate("log => log.scrollBy(0, -200)")
+            assert abs(await top_of(read) - before - 200) < 2
+            # Each picture that is in the page is there as a whole.
+            for one in await picture.all():
+                await expect(one).to_have_js_property("complete", value=True)
+
+    await expect(visitor.page.get_by_text("number 19")).to_be_in_viewport()
+    await climb()
+    await visitor.page.get_by_role("button", name="Scroll to the newest").click()
+    await expect(picture).to_have_count(0)
+    await climb()

@@ -48,7 +48,12 @@ export function Feed<T>(props: FeedProps<T>) {
     paddingStart: space,
     paddingEnd: space,
   });
-  useLayoutEffect(() => list.scrollToEnd(), [list]);
+  useLayoutEffect(() => {
+    // Rows above may change at any time: by default they are not made up for while the reader scrolls up.
+    list.shouldAdjustScrollPositionOnItemSizeChange = ({ key, start, end }, _, { scrollOffset, itemSizeCache }) =>
+      itemSizeCache.has(key) ? end <= (scrollOffset ?? 0) : start < (scrollOffset ?? 0);
+    list.scrollToEnd();
+  }, [list]);
   useEffect(() => {
     if (isEndWanted) list.scrollToEnd();
   }, [list, isEndWanted]);
