@@ -146,3 +146,31 @@ async def test_a_picture_that_comes_back_does_not_move_what_is_read(visitor: Vis
     await visitor.page.get_by_role("button", name="Scroll to the newest").click()
     await expect(picture).to_have_count(0)
     await climb()
+
+
+async def test_the_end_stays_in_a_window_that_becomes_smaller(visitor: Visitor, server: Server) -> None:
+    await visitor.make_assistant("Echo")
+    await visitor.come_to_thread(filled(server))
+    end = visitor.answers.last.get_by_text(f"number {MESSAGES - 1}")
+    await expect(end).to_be_in_viewport()
+    for _ in range(8):
+        await visitor.composer.press("Shift+Enter")
+        await expect(end).to_be_in_viewport(ratio=1)
+    await visitor.composer.fill("")
+    await visitor.page.set_viewport_size({"width": 390, "height": 400})
+    await expect(end).to_be_in_viewport(ratio=1)
+
+
+async def test_home_and_end_lead_there_while_an_answer_comes(visitor: Visitor, server: Server) -> None:
+    await visitor.make_assistant("Echo")
+    messages = [{"role": "user", "content": f"number {n}\n" + "line\n" * (n % 7)} for n in range(60)]
+    await visitor.come_to_thread(str(Api(server.url).post("/threads", {"messages": messages}).ok["id"]))
+    lines = " ".join(f"line-{n}\n\n" for n in range(80))
+    await visitor.say(f"/say {json.dumps(lines)}\n/pace 50 60")
+    await expect(visitor.answers.last).to_contain_text("line-10")
+    log = visitor.page.get_by_role("log", name="Messages")
+    await log.press("Home")
+    await expect(visitor.page.get_by_text("number 0", exact=True)).to_be_in_viewport()
+    await log.press("End")
+    await visitor.wait_until_idle()
+    await expect(visitor.answers.last.get_by_text("line-79", exact=True)).to_be_in_viewport()

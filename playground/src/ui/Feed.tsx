@@ -6,7 +6,7 @@
  */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { type ReactNode, useEffect, useLayoutEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useLayoutEffect, useRef } from "react";
 
 /** As near to the end as counts for being there, in pixels. */
 const NEAR = 40;
@@ -58,6 +58,25 @@ export function Feed<T>(props: FeedProps<T>) {
     if (isEndWanted) list.scrollToEnd();
   }, [list, isEndWanted]);
 
+  // Where the window, or the place that a long message leaves, becomes smaller, the end stays in it.
+  const isLeftAtEnd = useRef(true);
+  const onScroll = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
+    isLeftAtEnd.current = scrollHeight - scrollTop - clientHeight <= NEAR;
+  };
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => isLeftAtEnd.current && list.scrollToEnd());
+    observer.observe(scroller.current!);
+    return () => observer.disconnect();
+  }, [list]);
+
+  // By themselves, browsers glide to where the edge was when the key was pressed, and stop where rows are measured.
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.target !== scroller.current || (event.key !== "Home" && event.key !== "End")) return;
+    event.preventDefault();
+    if (event.key === "Home") list.scrollToOffset(0);
+    else list.scrollToEnd();
+  };
+
   const shown = list.getVirtualItems();
   const isAtStart = shown.length > 0 && shown[0]!.index < FEW;
   useEffect(() => {
@@ -66,7 +85,16 @@ export function Feed<T>(props: FeedProps<T>) {
 
   return (
     <div className="feed">
-      <div ref={scroller} className={`feed-scroll ${className}`} role={role} aria-live="off" aria-label={label} tabIndex={0}>
+      <div
+        ref={scroller}
+        className={`feed-scroll ${className}`}
+        role={role}
+        aria-live="off"
+        aria-label={label}
+        tabIndex={0}
+        onScroll={onScroll}
+        onKeyDown={onKeyDown}
+      >
         <div className="feed-rows" style={{ height: list.getTotalSize() }}>
           {shown.map(({ key, index, start }) => (
             <div
