@@ -8,6 +8,7 @@ import struct
 import zlib
 
 import openai
+import pytest
 from playwright.async_api import Locator, expect
 
 from tests.playground.visitor import Visitor
@@ -174,3 +175,27 @@ async def test_home_and_end_lead_there_while_an_answer_comes(visitor: Visitor, s
     await log.press("End")
     await visitor.wait_until_idle()
     await expect(visitor.answers.last.get_by_text("line-79", exact=True)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("has_focus", [True, False])
+async def test_what_is_typed_for_a_function_outlasts_scrolling(
+    visitor: Visitor, server: Server, has_focus: bool
+) -> None:
+    page = visitor.page
+    function = {"type": "function", "function": {"name": "weather"}}
+    Api(server.url).post("/assistants", {"model": "scripted", "name": "Caller", "tools": [function]}).ok  # noqa: B018
+    await visitor.come_to_thread(filled(server))
+    await visitor.say("/call weather {}")
+    output = page.get_by_label("Output of weather")
+    await output.fill("sunny")
+    if not has_focus:
+        await page.get_by_role("log", name="Messages").focus()
+    await page.get_by_role("log", name="Messages").evaluate("log => log.scrollBy(0, -3000)")
+    await expect(page.get_by_role("button", name="Scroll to the newest")).to_be_visible()
+    if has_focus:
+        await page.keyboard.type(" and warm")
+    else:
+        await expect(output).to_have_count(0)
+        await page.get_by_role("button", name="Scroll to the newest").click()
+    await expect(output).to_be_in_viewport()
+    await expect(output).to_have_value("sunny and warm" if has_focus else "sunny")

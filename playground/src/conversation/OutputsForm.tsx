@@ -5,18 +5,19 @@ import type { Run } from "../api/types";
 import { Highlighted } from "../markdown/Highlighted";
 import { Field } from "../ui/Field";
 import { prettyJson } from "../ui/format";
+import { useConversation } from "./conversations";
 import { useRowConversation } from "./MessageList";
 
 /** The functions that a run waits for: their arguments, and a place for the output of each. */
 export function OutputsForm({ run }: { run: Run }) {
   const conversation = useRowConversation();
   const calls = run.required_action?.submit_tool_outputs.tool_calls ?? [];
-  const [outputs, setOutputs] = useState<Record<string, string>>({});
+  const outputs = useConversation(conversation, (state) => state.outputs);
   const [isBusy, setBusy] = useState(false);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
-    await conversation.submitOutputs(run.id, Object.fromEntries(calls.map(({ id }) => [id, outputs[id] ?? ""])));
+    await conversation.submitOutputs(run.id, calls.map(({ id }) => id));
     setBusy(false);
   };
   return (
@@ -38,7 +39,7 @@ export function OutputsForm({ run }: { run: Run }) {
                 spellCheck={false}
                 className="mono"
                 value={outputs[call.id] ?? ""}
-                onChange={(event) => setOutputs({ ...outputs, [call.id]: event.target.value })}
+                onChange={(event) => conversation.typeOutput(call.id, event.target.value)}
               />
             )}
           </Field>

@@ -33,6 +33,8 @@ export interface ConversationState {
   connection: Connection;
   /** When runs were asked for, of those that this page asked for: in milliseconds since 1970. */
   asked: Readonly<Record<string, number>>;
+  /** What is typed for functions' outputs, by call: it outlasts the form, which leaves the page when scrolled away. */
+  outputs: Readonly<Record<string, string>>;
   /** A message is being sent, before its run exists. */
   isSending: boolean;
 }
@@ -45,7 +47,9 @@ export interface Conversation {
   send: (message: NewMessage, assistantId: string) => Promise<void>;
   run: (assistantId: string) => Promise<void>;
   stop: () => Promise<void>;
-  submitOutputs: (runId: string, outputs: Readonly<Record<string, string>>) => Promise<void>;
+  typeOutput: (callId: string, output: string) => void;
+  /** Give what was typed for these calls. */
+  submitOutputs: (runId: string, callIds: readonly string[]) => Promise<void>;
   loadSteps: (runId: string) => Promise<void>;
   /** Read all events of a run that is not being followed. */
   replay: (runId: string) => Promise<void>;
@@ -77,6 +81,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     events: {},
     connection: "closed",
     asked: {},
+    outputs: {},
     isSending: false,
   }));
   const set = (change: Partial<ConversationState>) => store.setState(change);
@@ -172,10 +177,15 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     }
   }
 
-  async function submitOutputs(runId: string, outputs: Readonly<Record<string, string>>): Promise<void> {
+  function typeOutput(callId: string, output: string): void {
+    store.setState(({ outputs }) => ({ outputs: { ...outputs, [callId]: output } }));
+  }
+
+  async function submitOutputs(runId: string, callIds: readonly string[]): Promise<void> {
     set({ problem: null });
     try {
-      const tool_outputs = Object.entries(outputs).map(([tool_call_id, output]) => ({ tool_call_id, output }));
+      const { outputs } = store.getState();
+      const tool_outputs = callIds.map((id) => ({ tool_call_id: id, output: outputs[id] ?? "" }));
       putRun(await threads.runs.submitToolOutputs(runId, { thread_id: threadId, tool_outputs }));
       void followRun(runId);
     } catch (error) {
@@ -272,6 +282,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     send,
     run,
     stop,
+    typeOutput,
     submitOutputs,
     loadSteps,
     replay,

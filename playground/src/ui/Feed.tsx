@@ -4,16 +4,16 @@
  * At its end it stays there while rows are added and grow, until its reader scrolls up; elsewhere what is read keeps its
  * place, also while older rows are put before it.
  */
-import { useVirtualizer } from "@tanstack/react-virtual";
+import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useLayoutEffect, useRef } from "react";
+import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
 
 /** As near to the end as counts for being there, in pixels. */
 const NEAR = 40;
 /** Rows are drawn this far beyond the edges. */
 const OVERSCAN = 6;
 /** Older rows are asked for when so few are left above. */
-const FEW = 12;
+const FEW = 18;
 
 export interface FeedProps<T> {
   rows: readonly T[];
@@ -35,6 +35,9 @@ export interface FeedProps<T> {
 export function Feed<T>(props: FeedProps<T>) {
   const { rows, keyOf, heightOf, draw, label, className, role, space = 0, isEndWanted = false, onStart } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  // The row that has the focus stays in the page, wherever it is scrolled to: with what is typed or opened in it.
+  const [heldKey, setHeldKey] = useState<string | number | null>(null);
+  const held = heldKey === null ? -1 : rows.findIndex((row, index) => keyOf(row, index) === heldKey);
   // eslint-disable-next-line react-hooks/incompatible-library -- it must be asked anew in every render, and is.
   const list = useVirtualizer({
     count: rows.length,
@@ -45,6 +48,10 @@ export function Feed<T>(props: FeedProps<T>) {
     followOnAppend: true,
     scrollEndThreshold: NEAR,
     overscan: OVERSCAN,
+    rangeExtractor: (range) => {
+      const indexes = defaultRangeExtractor(range);
+      return held < 0 || indexes.includes(held) ? indexes : [...indexes, held].sort((a, b) => a - b);
+    },
     paddingStart: space,
     paddingEnd: space,
   });
@@ -78,7 +85,7 @@ export function Feed<T>(props: FeedProps<T>) {
   };
 
   const shown = list.getVirtualItems();
-  const isAtStart = shown.length > 0 && shown[0]!.index < FEW;
+  const isAtStart = shown.length > 0 && list.range !== null && list.range.startIndex < FEW;
   useEffect(() => {
     if (isAtStart) onStart?.();
   }, [isAtStart, onStart, rows.length]);
@@ -103,6 +110,8 @@ export function Feed<T>(props: FeedProps<T>) {
               data-index={index}
               className="feed-row"
               style={{ transform: `translateY(${start}px)` }}
+              onFocus={() => setHeldKey(keyOf(rows[index]!, index))}
+              onBlur={() => setHeldKey(null)}
             >
               {draw(rows[index]!)}
             </div>
