@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.playground.visitor import Visitor, visit
 from tests.support.server import serve
@@ -30,6 +31,26 @@ async def test_a_run_is_stopped(visitor: Visitor) -> None:
     # The thread is free for the next message.
     await visitor.say("again")
     await visitor.read("echo: again")
+
+
+async def test_stop_before_the_run_is_there(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Talker")
+    await visitor.say("first")
+    await visitor.read("echo: first")
+    stopped = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await stopped.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"/runs$"), hold)
+    await visitor.say("/tokens 2000\n/pace 20 50")
+    await page.get_by_role("button", name="Stop").click()
+    stopped.set()
+    await expect(page.get_by_text("The run was stopped.")).to_be_visible()
+    await visitor.wait_until_idle()
+    await expect(page.get_by_role("alert")).to_have_count(0)
 
 
 async def test_a_run_that_fails_says_why(visitor: Visitor) -> None:

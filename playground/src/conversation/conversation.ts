@@ -71,6 +71,8 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   const threads = api().beta.threads;
   const closing = new AbortController();
   const followed = new Map<string, AbortController>();
+  /** Stop was asked for before the run was there. */
+  let isStopWanted = false;
   const store = createStore<ConversationState>(() => ({
     threadId,
     phase: "opening",
@@ -88,6 +90,10 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   const changeView = (to: (view: View) => View) => store.setState((state) => ({ view: to(state.view) }));
   const fail = (error: unknown) => {
     if (!closing.signal.aborted) set({ problem: messageOf(error) });
+  };
+  const endSending = () => {
+    isStopWanted = false;
+    set({ isSending: false });
   };
   const putRun = (run: Run) =>
     changeView((view) => ({
@@ -144,7 +150,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       const created = await threads.messages.create(threadId, message);
       changeView((view) => ({ ...view, messages: put(view.messages, created) }));
     } catch (error) {
-      set({ isSending: false });
+      endSending();
       fail(error);
       throw error;
     }
@@ -159,19 +165,25 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       putRun(created);
       store.setState((state) => ({ asked: { ...state.asked, [created.id]: at } }));
       void followRun(created.id);
+      if (isStopWanted) await cancel(created.id);
+      endSending();
     } catch (error) {
+      endSending();
       fail(error);
-    } finally {
-      set({ isSending: false });
     }
   }
 
   async function stop(): Promise<void> {
-    const current = latestRun(store.getState().view);
-    if (!current) return;
+    const { isSending, view } = store.getState();
+    isStopWanted = isSending;
+    const current = isSending ? null : latestRun(view);
+    if (current) await cancel(current.id);
+  }
+
+  async function cancel(runId: string): Promise<void> {
     try {
-      putRun(await threads.runs.cancel(current.id, { thread_id: threadId }));
-      void followRun(current.id);
+      putRun(await threads.runs.cancel(runId, { thread_id: threadId }));
+      void followRun(runId);
     } catch (error) {
       fail(error);
     }
