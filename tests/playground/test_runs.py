@@ -53,6 +53,25 @@ async def test_stop_before_the_run_is_there(visitor: Visitor) -> None:
     await expect(page.get_by_role("alert")).to_have_count(0)
 
 
+async def test_a_new_thread_is_begun_once(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    asked = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await asked.wait()
+        await route.continue_()
+
+    await page.route(re.compile(r"/v1/threads$"), hold)
+    await visitor.composer.fill("only once")
+    await visitor.composer.press("Enter")
+    await expect(visitor.composer).to_have_value("")
+    await expect(visitor.composer).to_be_disabled()
+    asked.set()
+    await visitor.read("echo: only once")
+    await expect(visitor.composer).to_be_focused()
+
+
 async def test_a_run_that_fails_says_why(visitor: Visitor) -> None:
     await visitor.make_assistant("Failer")
     await visitor.say("/fail 400 This model is on strike.")

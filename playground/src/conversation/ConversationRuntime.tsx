@@ -39,6 +39,7 @@ export interface ConversationRuntimeProps {
 
 export function ConversationRuntime({ conversation, assistant, children }: ConversationRuntimeProps) {
   const [problem, setProblem] = useState<string | null>(null);
+  const [isBeginning, setBeginning] = useState(false);
   const begin = useBeginThread();
   const state = useStore(conversation?.store ?? IDLE, (now) => (now ? statusOf(now) : "idle"));
   const adapter = useMemo(() => uploads(), []);
@@ -50,8 +51,12 @@ export function ConversationRuntime({ conversation, assistant, children }: Conve
     try {
       if (!assistant) throw new Error("Make an assistant first.");
       if (conversation) await conversation.send(created, assistant.id);
-      else await begin(created, titleOf(text) || (message.attachments?.[0]?.name ?? ""), assistant.id);
+      else {
+        setBeginning(true);
+        await begin(created, titleOf(text) || (message.attachments?.[0]?.name ?? ""), assistant.id);
+      }
     } catch (error) {
+      setBeginning(false);
       setProblem(messageOf(error));
       throw new MessageNotSentError(messageOf(error)); // gives the words back to the composer
     }
@@ -61,6 +66,7 @@ export function ConversationRuntime({ conversation, assistant, children }: Conve
     messages: NONE,
     isRunning: state === "busy",
     isSendDisabled: state === "waiting",
+    isDisabled: isBeginning,
     onNew,
     onCancel: async () => conversation?.stop(),
     adapters: { attachments: adapter },
