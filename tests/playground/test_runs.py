@@ -12,7 +12,8 @@ import pytest
 from playwright.async_api import Route, expect
 
 from tests.playground.visitor import Visitor, visit
-from tests.support.server import serve
+from tests.support.http import Api
+from tests.support.server import Server, serve
 
 # Slow enough that whatever a test does falls into its middle.
 SLOW = "/tokens 40\n/pace 50 100"
@@ -70,6 +71,34 @@ async def test_a_new_thread_is_begun_once(visitor: Visitor) -> None:
     asked.set()
     await visitor.read("echo: only once")
     await expect(visitor.composer).to_be_focused()
+
+
+async def test_what_others_do_with_the_thread_is_seen(visitor: Visitor, server: Server) -> None:
+    """Another page, or a program: when this window is looked at again, and where they are in each other's way."""
+    page = visitor.page
+    await visitor.make_assistant("Echo")
+    await visitor.say("mine")
+    await visitor.read("echo: mine")
+    thread = f"/threads/{visitor.thread_id}"
+    api = Api(server.url)
+    assistant_id = api.get(f"{thread}/runs").ok["data"][0]["assistant_id"]
+
+    def say(text: str) -> None:
+        assert api.post(f"{thread}/messages", {"role": "user", "content": text}).status == 200
+        assert api.post(f"{thread}/runs", {"assistant_id": assistant_id}).status == 200
+
+    say("theirs")
+    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    await visitor.read("echo: theirs")
+
+    say("/tokens 2000\n/pace 20 50")
+    await visitor.say("mine again")
+    await expect(page.get_by_role("alert")).to_contain_text("is active")
+    await expect(visitor.composer).to_have_value("mine again")
+    await expect(visitor.answers.last).to_contain_text("w3")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_text("The run was stopped.")).to_be_visible()
+    visitor.forgive("400")
 
 
 async def test_a_run_that_fails_says_why(visitor: Visitor) -> None:

@@ -1,5 +1,5 @@
 import { Code2, PanelRight } from "lucide-react";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import type { Assistant } from "../api/types";
 import { Header } from "../app/Header";
@@ -43,6 +43,12 @@ function OpenThread({ threadId }: { threadId: string }) {
   const [isCodeOpen, setCodeOpen] = useState(false);
   const { data: thread } = useThread(threadId);
   const title = titleOfThread(thread);
+  useEffect(() => {
+    const refresh = () => void conversation.refresh();
+    refresh();
+    window.addEventListener("focus", refresh);
+    return () => window.removeEventListener("focus", refresh);
+  }, [conversation]);
 
   return (
     <ConversationRuntime conversation={conversation} assistant={assistant}>

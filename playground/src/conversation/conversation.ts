@@ -42,6 +42,8 @@ export interface ConversationState {
 export interface Conversation {
   store: StoreApi<ConversationState>;
   open: () => Promise<void>;
+  /** Take over what others did meanwhile: another page, or a program. */
+  refresh: () => Promise<void>;
   loadOlder: () => Promise<void>;
   /** Put a message on the thread and run the assistant. Rejects if the message could not be put there. */
   send: (message: NewMessage, assistantId: string) => Promise<void>;
@@ -91,6 +93,11 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   const fail = (error: unknown) => {
     if (!closing.signal.aborted) set({ problem: messageOf(error) });
   };
+  /** What this page knows may be the reason: somebody else ran the assistant, or gave it what it waited for. */
+  const failAction = (error: unknown) => {
+    fail(error);
+    void refresh();
+  };
   const endSending = () => {
     isStopWanted = false;
     set({ isSending: false });
@@ -103,22 +110,35 @@ export function createConversation(threadId: string, onChanged: () => void): Con
 
   async function open(): Promise<void> {
     set({ phase: "opening", problem: null });
-    const options = { signal: closing.signal };
     try {
-      // One after the other: the words of a run that is listed as completed are then among the messages.
-      const runs = await threads.runs.list(threadId, { limit: PAGE, order: "desc" }, options);
-      const messages = await threads.messages.list(threadId, { limit: PAGE, order: "desc" }, options);
-      store.setState(({ view }) => ({
-        phase: "open",
-        hasOlder: messages.has_more,
-        view: opened(view, messages.data.toReversed(), runs.data.toReversed()),
-      }));
+      await read();
     } catch (error) {
       if (closing.signal.aborted) return;
       set({ phase: "failed", problem: messageOf(error) });
       if (isPassing(error)) setTimeout(() => !closing.signal.aborted && void open(), REOPEN_MILLISECONDS);
-      return;
     }
+  }
+
+  async function refresh(): Promise<void> {
+    // Whatever is followed is read to its end, and what is sent is put behind what is there.
+    if (store.getState().phase !== "open" || store.getState().isSending || followed.size) return;
+    try {
+      await read();
+    } catch (error) {
+      if (!isPassing(error)) fail(error);
+    }
+  }
+
+  async function read(): Promise<void> {
+    const options = { signal: closing.signal };
+    // One after the other: the words of a run that is listed as completed are then among the messages.
+    const runs = await threads.runs.list(threadId, { limit: PAGE, order: "desc" }, options);
+    const messages = await threads.messages.list(threadId, { limit: PAGE, order: "desc" }, options);
+    store.setState(({ view, hasOlder }) => {
+      const joined = opened(view, messages.data.toReversed(), runs.data.toReversed());
+      const isBehindOlder = joined.messages[0]?.id !== messages.data.at(-1)?.id;
+      return { phase: "open", view: joined, hasOlder: isBehindOlder ? hasOlder : messages.has_more };
+    });
     const run = latestRun(store.getState().view);
     if (run && isMoving(run.status)) void followRun(run.id);
     else if (run) void loadSteps(run.id);
@@ -151,7 +171,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       changeView((view) => ({ ...view, messages: put(view.messages, created) }));
     } catch (error) {
       endSending();
-      fail(error);
+      failAction(error);
       throw error;
     }
     await run(assistantId);
@@ -169,7 +189,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       endSending();
     } catch (error) {
       endSending();
-      fail(error);
+      failAction(error);
     }
   }
 
@@ -185,7 +205,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       putRun(await threads.runs.cancel(runId, { thread_id: threadId }));
       void followRun(runId);
     } catch (error) {
-      fail(error);
+      failAction(error);
     }
   }
 
@@ -201,7 +221,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       putRun(await threads.runs.submitToolOutputs(runId, { thread_id: threadId, tool_outputs }));
       void followRun(runId);
     } catch (error) {
-      fail(error);
+      failAction(error);
     }
   }
 
@@ -290,6 +310,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   return {
     store,
     open,
+    refresh,
     loadOlder,
     send,
     run,

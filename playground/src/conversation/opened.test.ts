@@ -34,4 +34,17 @@ describe("opened", () => {
     const heard = { messages: [message("msg_0", 1)], runs: {} };
     expect(opened(heard, [message("msg_9", 9)], []).messages.map(({ id }) => id)).toEqual(["msg_9"]);
   });
+
+  it("keeps older pages where the list goes on behind them, and drops them where it does not", () => {
+    const [one, two, three, four] = [1, 2, 3, 4].map((n) => message(`msg_${n}`, n));
+    const heard = { messages: [one!, two!, three!], runs: {} };
+    expect(opened(heard, [three!, four!], []).messages).toEqual([one, two, three, four]);
+    expect(opened(heard, [four!], []).messages).toEqual([four]);
+  });
+
+  it("keeps the order of runs", () => {
+    const at = (n: number): Run => ({ ...run(`run_${n}`), created_at: n });
+    const heard = { messages: [], runs: { run_1: { run: at(1), steps: [] }, run_3: { run: at(3), steps: [] } } };
+    expect(Object.keys(opened(heard, [], [at(2)]).runs)).toEqual(["run_1", "run_2", "run_3"]);
+  });
 });
