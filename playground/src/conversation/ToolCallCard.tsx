@@ -1,4 +1,5 @@
 import { ChevronRight, Code2, Search, SquareFunction } from "lucide-react";
+import { memo } from "react";
 
 import type { FileSearchToolCall, ToolCall } from "../api/types";
 import { FileImage } from "../files/FileImage";
@@ -6,7 +7,7 @@ import { Highlighted } from "../markdown/Highlighted";
 import { plural, prettyJson } from "../ui/format";
 
 /** What the assistant did with a tool: a line that opens. Code shows itself while it is written. */
-export function ToolCallCard({ call, isLive }: { call: ToolCall; isLive: boolean }) {
+export const ToolCallCard = memo(function ToolCallCard({ call, isLive }: { call: ToolCall; isLive: boolean }) {
   const Icon = call.type === "code_interpreter" ? Code2 : call.type === "file_search" ? Search : SquareFunction;
   return (
     <details className="call" open={call.type === "code_interpreter" && isLive ? true : undefined}>
@@ -20,7 +21,7 @@ export function ToolCallCard({ call, isLive }: { call: ToolCall; isLive: boolean
       </div>
     </details>
   );
-}
+});
 
 function titleOf(call: ToolCall, isLive: boolean): string {
   switch (call.type) {
