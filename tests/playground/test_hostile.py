@@ -54,6 +54,16 @@ async def test_markdown(visitor: Visitor) -> None:
     await unharmed(visitor)
 
 
+async def test_formulas_stay_within_their_message(visitor: Visitor) -> None:
+    await visitor.make_assistant("Mathematician")
+    await visitor.say("/say $$\\frac{1}{" + "x" * 3000 + "}$$ the end")
+    await visitor.read("the end")
+    rows = visitor.page.get_by_role("log", name="Messages").locator("> div")
+    assert await rows.evaluate(
+        "rows => rows.parentElement.scrollHeight === Math.max(rows.offsetHeight, rows.parentElement.clientHeight)"
+    )
+
+
 async def test_file_names_and_their_content(visitor: Visitor) -> None:
     page = visitor.page
     await visitor.make_assistant("Librarian", "File search")
