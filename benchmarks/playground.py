@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+from playwright.async_api import expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -36,7 +37,17 @@ ANSWER = (
     "```python\ndef f(x):\n    return x + {n}\n```\n\nAnd the end of it, which is {long}long."
 )
 
-TOKENS = 26  # of the scripted model, in an answer that is not long
+
+def answers(tokens: int) -> tuple[str, str, str]:
+    """Of about so many tokens of the scripted model: many blocks of Markdown, one block of code, and one list."""
+    functions = (
+        f"def f{n}(x: int) -> int:\n    return x * {n} + sum(range(x))  # no. {n}\n" for n in range(tokens // 14)
+    )
+    return (
+        "\n\n".join(ANSWER.format(n=n, long="") for n in range(tokens // 26)),
+        "```python\n" + "\n".join(functions) + "```\nAnd that is all.",
+        "\n".join(f"- item {n} with `code` and **bold** words" for n in range(tokens // 8)),
+    )
 
 
 async def fill(client: openai.AsyncOpenAI, messages: int) -> str:
@@ -105,11 +116,10 @@ async def scrolling(visitor: Visitor) -> tuple[list[float], int]:
     return list(await page.evaluate(STOP)), oldest
 
 
-async def streaming(visitor: Visitor, client: openai.AsyncOpenAI, tokens: int) -> tuple[list[float], float]:
-    """Times between frames, in milliseconds, while an answer of Markdown streams; and how many tokens came a second."""
-    words = "\n\n".join(ANSWER.format(n=n, long="") for n in range(tokens // TOKENS))
-    await visitor.say(f"/say {json.dumps(words)}\n/pace 100 20")
-    await visitor.answers.last.get_by_text("Answer 0").wait_for()
+async def streaming(visitor: Visitor, client: openai.AsyncOpenAI, answer: str) -> tuple[list[float], float]:
+    """Times between frames, in milliseconds, while an answer streams; and how many tokens came a second."""
+    await visitor.say(f"/say {json.dumps(answer)}\n/pace 100 20")
+    await expect(visitor.page.get_by_role("button", name="Stop")).to_be_visible()
     await visitor.page.evaluate(WATCH)
     await visitor.page.get_by_role("button", name="Send message").wait_for(timeout=600_000)
     frames = list(await visitor.page.evaluate(STOP))
@@ -143,16 +153,20 @@ async def measure(arguments: argparse.Namespace, url: str) -> None:
             frames, oldest = await scrolling(visitor)
             print(told(f"scrolling back to message {oldest}", frames))
 
-            async def stream(where: str) -> None:
-                frames, rate = await streaming(visitor, client, arguments.tokens)
-                print(told(f"{rate:.0f} tokens/s {where}", frames))
+            paragraphs, program, items = answers(arguments.tokens)
+
+            async def stream(what: str, answer: str) -> None:
+                frames, rate = await streaming(visitor, client, answer)
+                print(told(f"{rate:.0f} tokens/s {what}", frames))
 
             await visitor.come_to_thread(thread_id)
-            await stream(f"behind {arguments.messages} messages")
+            await stream(f"behind {arguments.messages} messages", paragraphs)
             await visitor.come("#/")
-            await stream("in a new thread")
+            await stream("in a new thread", paragraphs)
+            await stream("of one long program", program)
+            await stream("of one long list", items)
             await visitor.inspector.get_by_role("tab", name="Events").click()
-            await stream("with its events shown")
+            await stream("with its events shown", paragraphs)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 
-import { blocksOf } from "./blocks";
+import { blocksOf, openCode, settledLength } from "./blocks";
 import { placeMarkers } from "./citations";
 import { Markdown, withDollars } from "./Markdown";
 
@@ -89,4 +89,45 @@ test("blocks are cut where nothing of them goes on", () => {
 test("what is written block by block looks as it does in the end", () => {
   const text = "# A\n\nb **c**\n\n```js\nlet x;\n\nx = 1\n```\n\ntext";
   expect(html(text, true).replaceAll("\n", "")).toBe(html(text).replaceAll("\n", ""));
+});
+
+const PROGRAM = "def f(x):\n    return x + 1  # one\n\n".repeat(60);
+
+test("code that is being written looks as it does in the end", () => {
+  for (const text of ["a:\n```python\nx = 1", "~~~\nplain\n\n```", "```py title=x\ndef f", "```python\n" + PROGRAM.trimEnd()]) {
+    expect(html(text, true).replaceAll("\n", "")).toBe(html(text).replaceAll("\n", ""));
+  }
+});
+
+test("code is a block by itself, and open until its fence is closed", () => {
+  expect(blocksOf("a:\n```py\nx\n\ny\n```\nb\n- c\n  ```\n  d\n  ```")).toEqual([
+    "a:",
+    "```py\nx\n\ny\n```",
+    "b\n- c\n  ```\n  d\n  ```",
+  ]);
+  expect(openCode("````py\nx\n```")).toEqual({ language: "py", code: "x\n```" });
+  expect(openCode("```py\nx\n```")).toBeNull();
+  expect(openCode("```")).toEqual({ language: "", code: "" });
+  expect(openCode("```a``` b")).toBeNull();
+  expect(openCode("text")).toBeNull();
+});
+
+test("what is coloured with every token stays short", () => {
+  for (let length = 1; length < PROGRAM.length; length += 7) {
+    const code = PROGRAM.slice(0, length);
+    const settled = settledLength(code);
+    expect(settled === 0 || code[settled - 1] === "\n").toBe(true);
+    expect(length - settled).toBeLessThan(Math.max(1000, length / 4 + 80));
+  }
+});
+
+test("a long list is cut between its items, and numbers go on", () => {
+  const items = Array.from({ length: 300 }, (_, n) => `${n + 1}. item number ${n + 1}`);
+  const blocks = blocksOf(items.join("\n"));
+  expect(blocks.length).toBeGreaterThan(1);
+  expect(blocks.join("\n")).toBe(items.join("\n"));
+  const page = new DOMParser().parseFromString(html(items.join("\n"), true), "text/html");
+  expect(page.querySelectorAll("li")).toHaveLength(300);
+  const [, second] = page.querySelectorAll("ol");
+  expect(second!.start).toBe(blocks[0]!.split("\n").length + 1);
 });

@@ -7,10 +7,11 @@ import remarkGfm from "remark-gfm";
 import remarkMath from "remark-math";
 import type { PluggableList } from "unified";
 
-import { blocksOf } from "./blocks";
+import { blocksOf, openCode } from "./blocks";
 import { type Marked, placeMarkers, rehypeMarkers } from "./citations";
 import { CodeBlock } from "./CodeBlock";
 import { rehypeHighlight } from "./highlight";
+import { GrowingCode } from "./Highlighted";
 import { rehypePlain, safeUrl, schema } from "./schema";
 
 // `$` alone is money far more often than maths: only `$$` and, rewritten below, `\(...\)` and `\[...\]` are maths.
@@ -47,9 +48,14 @@ export const Markdown = memo(function Markdown(props: MarkdownProps) {
   const blocks = isLive ? blocksOf(source) : [source];
   return (
     <div className="markdown">
-      {blocks.map((block, index) => (
-        <Block key={index} source={block} components={components} />
-      ))}
+      {blocks.map((block, index) => {
+        const code = isLive && index === blocks.length - 1 ? openCode(block) : null;
+        return code ? (
+          <GrowingCode key={index} {...code} />
+        ) : (
+          <Block key={index} source={block} components={components} />
+        );
+      })}
     </div>
   );
 });
