@@ -218,6 +218,17 @@ async def test_an_answer_without_a_word_says_so(visitor: Visitor) -> None:
     await visitor.read("The model ended without a word.")
 
 
+async def test_tool_calls_of_earlier_runs_are_there_after_a_reload(visitor: Visitor) -> None:
+    page = visitor.page
+    await visitor.make_assistant("Searcher", "File search")
+    for number in range(2):
+        await visitor.say(f'/call file_search {{"query": "number {number}"}}')
+        await expect(page.get_by_text("Searched files")).to_have_count(number + 1)
+        await visitor.wait_until_idle()
+    await page.reload()
+    await expect(page.get_by_text("Searched files")).to_have_count(2)
+
+
 async def test_what_cannot_be_drawn_takes_nothing_else_with_it(visitor: Visitor) -> None:
     page = visitor.page
     await visitor.make_assistant("Echo")

@@ -19,6 +19,12 @@ import { opened } from "./opened";
 /** Messages a page: the newest page opens the thread, the others come as they are scrolled to. */
 const PAGE = 100;
 const REOPEN_MILLISECONDS = 1500;
+/** Of so many of the newest runs the tool calls are shown when a thread is opened; of others once they are inspected. */
+const RECENT_RUNS = 8;
+/** Of so many runs the events are kept; those of others are asked for again when they are looked at. */
+const RUNS_WITH_EVENTS = 6;
+
+type EventsByRun = Readonly<Record<string, readonly StreamEvent[]>>;
 
 export interface ConversationState {
   threadId: string;
@@ -28,8 +34,8 @@ export interface ConversationState {
   view: View;
   hasOlder: boolean;
   isLoadingOlder: boolean;
-  /** By run, as they came. Of runs that ended before the page was opened: once they are asked for. */
-  events: Readonly<Record<string, readonly StreamEvent[]>>;
+  /** By run, as they came, of the runs that were looked at last. */
+  events: EventsByRun;
   connection: Connection;
   /** When runs were asked for, of those that this page asked for: in milliseconds since 1970. */
   asked: Readonly<Record<string, number>>;
@@ -66,6 +72,11 @@ export function latestRun(view: View): Run | null {
     if (!latest || run.created_at >= latest.created_at) latest = run;
   }
   return latest;
+}
+
+function withEvents(known: EventsByRun, runId: string, events: readonly StreamEvent[]): EventsByRun {
+  const all = Object.entries({ ...known, [runId]: events });
+  return Object.fromEntries(all.slice(-RUNS_WITH_EVENTS));
 }
 
 /** `onChanged` is called when what a list of threads shows may have changed. */
@@ -139,9 +150,12 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       const isBehindOlder = joined.messages[0]?.id !== messages.data.at(-1)?.id;
       return { phase: "open", view: joined, hasOlder: isBehindOlder ? hasOlder : messages.has_more };
     });
-    const run = latestRun(store.getState().view);
-    if (run && isMoving(run.status)) void followRun(run.id);
-    else if (run) void loadSteps(run.id);
+    const { view } = store.getState();
+    const latest = latestRun(view);
+    for (const { run, steps } of Object.values(view.runs).slice(-RECENT_RUNS)) {
+      if (isMoving(run.status)) void followRun(run.id);
+      else if (!steps.length || run === latest) void loadSteps(run.id);
+    }
   }
 
   async function loadOlder(): Promise<void> {
@@ -251,7 +265,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   function takeIn(runId: string, events: readonly StreamEvent[]): void {
     store.setState((state) => ({
       view: events.reduce(accumulate, state.view),
-      events: { ...state.events, [runId]: [...(state.events[runId] ?? []), ...events] },
+      events: withEvents(state.events, runId, [...(state.events[runId] ?? []), ...events]),
     }));
   }
 
@@ -301,7 +315,7 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     try {
       const signal = closing.signal;
       for await (const event of follow({ open: streamOf(threadId, runId), signal })) events.push(event);
-      store.setState((state) => ({ events: { ...state.events, [runId]: state.events[runId] ?? events } }));
+      store.setState((state) => ({ events: withEvents(state.events, runId, state.events[runId] ?? events) }));
     } catch (error) {
       fail(error);
     }

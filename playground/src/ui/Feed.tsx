@@ -4,9 +4,18 @@
  * At its end it stays there while rows are added and grow, until its reader scrolls up; elsewhere what is read keeps its
  * place, also while older rows are put before it.
  */
-import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
+import { defaultRangeExtractor, useVirtualizer, type Virtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { type KeyboardEvent, type ReactNode, type UIEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import {
+  type KeyboardEvent,
+  type ReactNode,
+  type RefObject,
+  type UIEvent,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from "react";
 
 /** As near to the end as counts for being there, in pixels. */
 const NEAR = 40;
@@ -33,56 +42,15 @@ export interface FeedProps<T> {
 }
 
 export function Feed<T>(props: FeedProps<T>) {
-  const { rows, keyOf, heightOf, draw, label, className, role, space = 0, isEndWanted = false, onStart } = props;
+  const { rows, keyOf, draw, label, className, role, isEndWanted = false, onStart } = props;
   const scroller = useRef<HTMLDivElement>(null);
   // The row that has the focus stays in the page, wherever it is scrolled to: with what is typed or opened in it.
   const [heldKey, setHeldKey] = useState<string | number | null>(null);
-  const held = heldKey === null ? -1 : rows.findIndex((row, index) => keyOf(row, index) === heldKey);
-  // eslint-disable-next-line react-hooks/incompatible-library -- it must be asked anew in every render, and is.
-  const list = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroller.current,
-    getItemKey: (index) => keyOf(rows[index]!, index),
-    estimateSize: (index) => heightOf(rows[index]!),
-    anchorTo: "end",
-    followOnAppend: true,
-    scrollEndThreshold: NEAR,
-    overscan: OVERSCAN,
-    rangeExtractor: (range) => {
-      const indexes = defaultRangeExtractor(range);
-      return held < 0 || indexes.includes(held) ? indexes : [...indexes, held].sort((a, b) => a - b);
-    },
-    paddingStart: space,
-    paddingEnd: space,
-  });
-  useLayoutEffect(() => {
-    // Rows above may change at any time: by default they are not made up for while the reader scrolls up.
-    list.shouldAdjustScrollPositionOnItemSizeChange = ({ key, start, end }, _, { scrollOffset, itemSizeCache }) =>
-      itemSizeCache.has(key) ? end <= (scrollOffset ?? 0) : start < (scrollOffset ?? 0);
-    list.scrollToEnd();
-  }, [list]);
+  const list = useList(scroller, props, heldKey);
+  const onScroll = useEndInSight(scroller, list);
   useEffect(() => {
     if (isEndWanted) list.scrollToEnd();
   }, [list, isEndWanted]);
-
-  // Where the window, or the place that a long message leaves, becomes smaller, the end stays in it.
-  const isLeftAtEnd = useRef(true);
-  const onScroll = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
-    isLeftAtEnd.current = scrollHeight - scrollTop - clientHeight <= NEAR;
-  };
-  useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => isLeftAtEnd.current && list.scrollToEnd());
-    observer.observe(scroller.current!);
-    return () => observer.disconnect();
-  }, [list]);
-
-  // By themselves, browsers glide to where the edge was when the key was pressed, and stop where rows are measured.
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.target !== scroller.current || (event.key !== "Home" && event.key !== "End")) return;
-    event.preventDefault();
-    if (event.key === "Home") list.scrollToOffset(0);
-    else list.scrollToEnd();
-  };
 
   const shown = list.getVirtualItems();
   const isAtStart = shown.length > 0 && list.range !== null && list.range.startIndex < FEW;
@@ -100,7 +68,7 @@ export function Feed<T>(props: FeedProps<T>) {
         aria-label={label}
         tabIndex={0}
         onScroll={onScroll}
-        onKeyDown={onKeyDown}
+        onKeyDown={(event) => goToEdge(event, list)}
       >
         <div className="feed-rows" style={{ height: list.getTotalSize() }}>
           {shown.map(({ key, index, start }) => (
@@ -130,4 +98,58 @@ export function Feed<T>(props: FeedProps<T>) {
       )}
     </div>
   );
+}
+
+type List = Virtualizer<HTMLDivElement, HTMLDivElement>;
+
+type Scroller = RefObject<HTMLDivElement | null>;
+
+function useList<T>(scroller: Scroller, props: FeedProps<T>, heldKey: string | number | null): List {
+  const { rows, keyOf, heightOf, space = 0 } = props;
+  const held = heldKey === null ? -1 : rows.findIndex((row, index) => keyOf(row, index) === heldKey);
+  // eslint-disable-next-line react-hooks/incompatible-library -- it must be asked anew in every render, and is.
+  const list = useVirtualizer<HTMLDivElement, HTMLDivElement>({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    getItemKey: (index) => keyOf(rows[index]!, index),
+    estimateSize: (index) => heightOf(rows[index]!),
+    anchorTo: "end",
+    followOnAppend: true,
+    scrollEndThreshold: NEAR,
+    overscan: OVERSCAN,
+    rangeExtractor: (range) => {
+      const indexes = defaultRangeExtractor(range);
+      return held < 0 || indexes.includes(held) ? indexes : [...indexes, held].sort((a, b) => a - b);
+    },
+    paddingStart: space,
+    paddingEnd: space,
+  });
+  useLayoutEffect(() => {
+    // Rows above may change at any time: by default they are not made up for while the reader scrolls up.
+    list.shouldAdjustScrollPositionOnItemSizeChange = ({ key, start, end }, _, { scrollOffset, itemSizeCache }) =>
+      itemSizeCache.has(key) ? end <= (scrollOffset ?? 0) : start < (scrollOffset ?? 0);
+    list.scrollToEnd();
+  }, [list]);
+  return list;
+}
+
+/** Where the window, or the place that a long message leaves, becomes smaller, the end stays in it. */
+function useEndInSight(scroller: Scroller, list: List) {
+  const isLeftAtEnd = useRef(true);
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => isLeftAtEnd.current && list.scrollToEnd());
+    observer.observe(scroller.current!);
+    return () => observer.disconnect();
+  }, [scroller, list]);
+  return ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
+    isLeftAtEnd.current = scrollHeight - scrollTop - clientHeight <= NEAR;
+  };
+}
+
+/** By themselves, browsers glide to where the edge was when the key was pressed, and stop where rows are measured. */
+function goToEdge(event: KeyboardEvent, list: List): void {
+  if (event.target !== event.currentTarget || (event.key !== "Home" && event.key !== "End")) return;
+  event.preventDefault();
+  if (event.key === "Home") list.scrollToOffset(0);
+  else list.scrollToEnd();
 }
