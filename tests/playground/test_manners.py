@@ -165,3 +165,23 @@ async def test_a_server_with_keys_is_opened_with_one(built: None, tmp_path: Path
             assert stored[0] >= 1
             assert key not in stored[1]
             visitor.forgive("401")
+
+
+async def test_what_is_written_stays_while_another_place_is_looked_at(visitor: Visitor) -> None:
+    await visitor.make_assistant("Echo")
+    await visitor.say("hello")
+    await visitor.read("echo: hello")
+    thread_id = visitor.thread_id
+    await visitor.composer.fill("half a sentence")
+    await visitor.come("#/")
+    await expect(visitor.composer).to_have_value("")
+    await visitor.composer.fill("another one")
+    await visitor.come_to_thread(thread_id)
+    await expect(visitor.composer).to_have_value("half a sentence")
+    await visitor.come("#/")
+    await expect(visitor.composer).to_have_value("another one")
+    await visitor.composer.press("Enter")
+    await visitor.read("echo: another one")
+    await visitor.come("#/")
+    await expect(visitor.page.get_by_role("heading", name="Echo")).to_be_visible()
+    await expect(visitor.composer).to_have_value("")

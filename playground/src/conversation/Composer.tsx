@@ -1,12 +1,13 @@
-import { AttachmentPrimitive, AuiIf, ComposerPrimitive, useAuiState } from "@assistant-ui/react";
+import { AttachmentPrimitive, AuiIf, ComposerPrimitive, useAui, useAuiState } from "@assistant-ui/react";
 import { ArrowUp, FileText, Image, LoaderCircle, Paperclip, Square, TriangleAlert, X } from "lucide-react";
-import { useContext } from "react";
+import { useContext, useEffect } from "react";
 
 import type { Assistant } from "../api/types";
 import { Notice } from "../ui/Notice";
 import type { Conversation } from "./conversation";
 import { fileTools } from "./message";
 import { NewThreadProblem } from "./newThread";
+import { useWritten } from "./written";
 
 export interface ComposerProps {
   conversation: Conversation | null;
@@ -14,8 +15,9 @@ export interface ComposerProps {
 }
 
 /** Where a message is written; files come by picker, drop or paste. */
-export function Composer({ assistant }: ComposerProps) {
+export function Composer({ conversation, assistant }: ComposerProps) {
   const problem = useContext(NewThreadProblem);
+  useKeptWords(conversation?.store.getState().threadId ?? "");
   return (
     <div className="composer-area">
       {problem && <Notice kind="error">{problem}</Notice>}
@@ -54,6 +56,18 @@ export function Composer({ assistant }: ComposerProps) {
       </ComposerPrimitive.AttachmentDropzone>
     </div>
   );
+}
+
+/** What is written stays while another place is looked at. */
+function useKeptWords(threadId: string): void {
+  const aui = useAui();
+  const words = useAuiState((state) => state.composer.text);
+  const keep = useWritten((state) => state.keep);
+  useEffect(() => {
+    const kept = useWritten.getState().words[threadId];
+    if (kept) aui.composer().setText(kept);
+  }, [aui, threadId]);
+  useEffect(() => keep(threadId, words), [keep, threadId, words]);
 }
 
 function AttachmentChip() {
