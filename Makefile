@@ -33,10 +33,12 @@ check: .venv/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Many tests wait for processes that die, sleep and start: three at a time keep two cores busy.
+TEST_PROCESSES ?= 3
 pytest: .venv/test .interpreter/built bubblewrap
 	@sh scripts/install-sandbox.sh runsc
 	@sh scripts/install-browser.sh
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "assistd needs Python 3.11 or newer on the path."; exit 1; }
