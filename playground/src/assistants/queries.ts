@@ -3,6 +3,7 @@ import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/r
 import type { AssistantCreateParams, AssistantUpdateParams } from "openai/resources/beta/assistants";
 
 import { api } from "../api/client";
+import { gather } from "../api/gather";
 import type { Assistant } from "../api/types";
 import { useDrafts } from "./drafts";
 import { firstModel } from "./starter";
@@ -13,14 +14,7 @@ const MOST = 300;
 export function useAssistants() {
   return useQuery({
     queryKey: ["assistants"],
-    queryFn: async () => {
-      const assistants: Assistant[] = [];
-      for await (const assistant of api().beta.assistants.list({ limit: 100, order: "desc" })) {
-        assistants.push(assistant);
-        if (assistants.length >= MOST) break;
-      }
-      return assistants;
-    },
+    queryFn: () => gather<Assistant>(api().beta.assistants.list({ limit: 100, order: "desc" }), MOST),
   });
 }
 
@@ -30,9 +24,8 @@ const modelsQuery = queryOptions({
   staleTime: 60_000,
   retry: 1, // they are only proposed: where the model's server is away, nobody waits for them
   queryFn: async () => {
-    const models: string[] = [];
-    for await (const model of api().models.list()) models.push(model.id);
-    return models.sort((a, b) => a.localeCompare(b));
+    const models = await gather(api().models.list());
+    return models.map(({ id }) => id).sort((a, b) => a.localeCompare(b));
   },
 });
 

@@ -8,8 +8,9 @@ import { createStore, type StoreApi } from "zustand/vanilla";
 
 import { api } from "../api/client";
 import { isPassing, messageOf } from "../api/errors";
+import { gather } from "../api/gather";
 import { isMoving } from "../api/states";
-import type { Run, RunStep, StreamEvent } from "../api/types";
+import type { Run, StreamEvent } from "../api/types";
 import { accumulate, put, type View } from "../stream/accumulate";
 import { type Connection, follow, streamOf } from "../stream/follow";
 import { atNextFrame } from "./frame";
@@ -287,19 +288,9 @@ export function createConversation(threadId: string, onChanged: () => void): Con
 
   async function loadSteps(runId: string): Promise<void> {
     try {
-      const steps: RunStep[] = [];
-      for await (const step of threads.runs.steps.list(
-        runId,
-        {
-          thread_id: threadId,
-          order: "asc",
-          limit: PAGE,
-          include: ["step_details.tool_calls[*].file_search.results[*].content"],
-        },
-        { signal: closing.signal },
-      )) {
-        steps.push(step);
-      }
+      const include = ["step_details.tool_calls[*].file_search.results[*].content" as const];
+      const query = { thread_id: threadId, order: "asc" as const, limit: PAGE, include };
+      const steps = await gather(threads.runs.steps.list(runId, query, { signal: closing.signal }));
       changeView((view) => {
         const of = view.runs[runId];
         return of ? { ...view, runs: { ...view.runs, [runId]: { ...of, steps } } } : view;

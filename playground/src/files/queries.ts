@@ -5,31 +5,23 @@ import type { FilePurpose } from "openai/resources/files";
 
 import { api } from "../api/client";
 import { messageOf, wantsKey } from "../api/errors";
+import { gather } from "../api/gather";
 import type { FileObject, VectorStore, VectorStoreFile } from "../api/types";
 
 const MOST = 500;
 const LOOK_MILLISECONDS = 1000;
 
-async function gather<T>(pages: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of pages) {
-    all.push(item);
-    if (all.length >= MOST) break;
-  }
-  return all;
-}
-
 export function useFiles() {
   return useQuery({
     queryKey: ["files"],
-    queryFn: () => gather<FileObject>(api().files.list({ limit: 100, order: "desc" })),
+    queryFn: () => gather<FileObject>(api().files.list({ limit: 100, order: "desc" }), MOST),
   });
 }
 
 export function useStores() {
   return useQuery({
     queryKey: ["stores"],
-    queryFn: () => gather<VectorStore>(api().vectorStores.list({ limit: 100, order: "desc" })),
+    queryFn: () => gather<VectorStore>(api().vectorStores.list({ limit: 100, order: "desc" }), MOST),
     refetchInterval: (query) =>
       query.state.data?.some((store) => store.status === "in_progress") ? LOOK_MILLISECONDS : false,
   });
@@ -42,7 +34,7 @@ export function useStoreFiles(storeId: string) {
     queryKey: ["store-files", storeId],
     queryFn: async () => {
       void queries.invalidateQueries({ queryKey: ["stores"] });
-      return gather<VectorStoreFile>(api().vectorStores.files.list(storeId, { limit: 100, order: "desc" }));
+      return gather<VectorStoreFile>(api().vectorStores.files.list(storeId, { limit: 100, order: "desc" }), MOST);
     },
     refetchInterval: (query) =>
       query.state.data?.some((file) => file.status === "in_progress") ? LOOK_MILLISECONDS : false,
