@@ -141,8 +141,12 @@ function useEndInSight(scroller: Scroller, list: List) {
     observer.observe(scroller.current!);
     return () => observer.disconnect();
   }, [scroller, list]);
+  const before = useRef(0);
   return ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => {
-    isLeftAtEnd.current = scrollHeight - scrollTop - clientHeight <= NEAR;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight <= NEAR;
+    // Rows that grow, as in a window that becomes narrower, leave the end behind for a moment: only a reader goes up.
+    if (isAtEnd || scrollTop < before.current) isLeftAtEnd.current = isAtEnd;
+    before.current = scrollTop;
   };
 }
 
