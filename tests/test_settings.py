@@ -140,5 +140,70 @@ def test_what_the_file_sets_and_nobody_knows_is_told(folder: Path) -> None:
         load({})
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ASSISTD_DATABSE_URL", "ASSISTD_DATABSE_URL, which assistd does not know. Did you mean ASSISTD_DATABASE_URL?"),
+        ("ASSISTD_DATABASEURL", "ASSISTD_DATABASEURL, which assistd does not know. Did you mean ASSISTD_DATABASE_URL?"),
+        ("ASSISTD_DB_POOL", "ASSISTD_DB_POOL, which assistd does not know. Did you mean ASSISTD_DATABASE_POOL?"),
+        ("assistd_port", "assistd_port, which assistd does not know. Did you mean ASSISTD_PORT?"),
+        ("ASSISTD_PROT", "ASSISTD_PROT, which assistd does not know. Did you mean ASSISTD_PORT?"),
+        (
+            "ASSISTD_FAVOURITE_COLOUR",
+            "ASSISTD_FAVOURITE_COLOUR, which assistd does not know. Every setting stands in "
+            "docs/reference/settings.md.",
+        ),
+    ],
+)
+def test_a_variable_that_nobody_knows_is_told(name: str, told: str) -> None:
+    """Passed over, a typo in the database's address would start an embedded one. Its value is not shown."""
+    with pytest.raises(SettingsError) as refusal:
+        load({name: "postgresql://me:secret@host/db"})
+    assert str(refusal.value) == f"The environment sets {told}"
+    assert load({name: ""}) == load({})  # an empty variable is none
+
+
+def test_a_typo_in_the_file_is_told_with_what_was_meant(folder: Path) -> None:
+    (folder / "assistd.toml").write_text('databse_url = "x"\n')
+    with pytest.raises(SettingsError) as refusal:
+        load({})
+    assert str(refusal.value) == (
+        "assistd.toml sets databse_url, which assistd does not know. Did you mean database_url?"
+    )
+
+
+def test_variables_of_clients_and_tests_are_passed_over() -> None:
+    others = {"ASSISTD_URL": "http://x", "ASSISTD_API_KEY": "sk-1", "ASSISTD_TEST_CACHE": "/x", "ASSISTDX": "1"}
+    assert load(others) == load({})
+
+
+def test_what_kubernetes_puts_into_every_container_is_passed_over() -> None:
+    """The addresses of a service that is called `assistd`, and of one called `assistd-db`."""
+    address = "tcp://10.0.0.7:8000"
+    addresses = {}
+    for service, port in (("ASSISTD", 8000), ("ASSISTD_DB", 5432)):
+        addresses |= {
+            f"{service}_SERVICE_HOST": "10.0.0.7",
+            f"{service}_SERVICE_PORT": str(port),
+            f"{service}_SERVICE_PORT_HTTP": str(port),
+            f"{service}_PORT": address,
+            f"{service}_PORT_{port}_TCP": address,
+            f"{service}_PORT_{port}_TCP_PROTO": "tcp",
+            f"{service}_PORT_{port}_TCP_PORT": str(port),
+            f"{service}_PORT_{port}_TCP_ADDR": "10.0.0.7",
+        }
+    assert load(addresses) == load({})
+    assert load({**addresses, "ASSISTD_PORT": "8001"}).port == 8001  # the deployment's own
+    with pytest.raises(SettingsError, match="ASSISTD_PROT"):
+        load({**addresses, "ASSISTD_PROT": "8001"})
+    with pytest.raises(SettingsError, match="ASSISTD_PORT"):
+        load({"ASSISTD_PORT": address})  # no service is there whose it could be
+
+
+def test_the_data_folder_is_not_nowhere(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="ASSISTD_DATA_DIR is ''; it must be the path of a folder"):
+        load({}, data_dir="")
+
+
 def test_the_client_s_variable_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load({"OPENAI_BASE_URL": "http://elsewhere/v1", "OPENAI_API_KEY": "sk-1"}) == load({})

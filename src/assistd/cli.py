@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -22,6 +22,10 @@ from assistd.server import PortTaken
 from assistd.settings import Settings, SettingsError
 from assistd.web import keys
 
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Run = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
+
 # What a user can mend: told in a sentence, without a stack trace.
 _PLAIN_FAULTS = (
     app.StartRefused,
@@ -35,6 +39,9 @@ _PLAIN_FAULTS = (
     SettingsError,
 )
 
+# Settings that are options of the command line, too.
+_OPTIONS = ("data_dir", "host", "port", "log_level")
+
 _DESCRIPTION = """\
 assistd serves the Assistants API (assistants, threads, messages, runs) on your own machine.
 
@@ -46,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for a fault told in a sentence, 2 for a wrong call."""
     arguments = _parser().parse_args(argv)
     try:
-        config = settings.load(**{name: getattr(arguments, name, None) for name in ("host", "port", "log_level")})
+        config = settings.load(**{name: getattr(arguments, name, None) for name in _OPTIONS})
         telemetry.configure(config.log_level, config.log_format)
         return _run(arguments.run(config, arguments))
     except _PLAIN_FAULTS as fault:
@@ -178,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"assistd {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    serve = commands.add_parser("serve", help="serve the API and execute runs")
+    serve = _command(commands, "serve", _serve, "serve the API and execute runs")
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default 8000; 0 takes a free one)")
     serve.add_argument(
@@ -186,26 +193,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--log-level", help="debug, info, warning or error (default info)")
     serve.add_argument("--shared-port", action="store_true", help=argparse.SUPPRESS)
-    serve.set_defaults(run=_serve)
 
-    worker = commands.add_parser("worker", help="only execute runs, for a server elsewhere on the same database")
+    worker = _command(commands, "worker", _worker, "only execute runs, for a server elsewhere on the same database")
     worker.add_argument("--log-level", help="debug, info, warning or error (default info)")
-    worker.set_defaults(run=_worker)
 
-    migrating = commands.add_parser("migrate", help="bring the database's schema up to date")
+    migrating = _command(commands, "migrate", _migrate, "bring the database's schema up to date")
     migrating.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    migrating.set_defaults(run=_migrate)
 
     _add_keys(commands.add_parser("keys", help="create, list and revoke API keys"))
     _add_models(commands.add_parser("models", help="pull, list and remove models for the local model server"))
 
     interpreters = commands.add_parser("interpreter", help="build what the code interpreter runs code in")
     actions = interpreters.add_subparsers(title="actions", metavar="ACTION", required=True)
-    install = actions.add_parser("install", help="build it ahead of time, where it is missing")
-    install.set_defaults(run=_install_interpreter)
+    _command(actions, "install", _install_interpreter, "build it ahead of time, where it is missing")
 
-    doctor = commands.add_parser("doctor", help="examine this installation and say what is amiss")
-    doctor.set_defaults(run=_doctor)
+    _command(commands, "doctor", _doctor, "examine this installation and say what is amiss")
+    return parser
+
+
+def _command(commands: _Commands, name: str, run: _Run, help: str) -> argparse.ArgumentParser:
+    """Add a command that runs `run`, with the options that every command has."""
+    parser = commands.add_parser(name, help=help)
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where assistd keeps its data (ASSISTD_DATA_DIR)")
+    parser.set_defaults(run=run)
     return parser
 
 
@@ -217,26 +227,22 @@ def _count(text: str) -> int:
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    create = actions.add_parser("create", help="make a key and show it, once")
+    create = _command(actions, "create", _create_key, "make a key and show it, once")
     create.add_argument("name", help="what the key is for")
     create.add_argument("--project", default="default", help="the project it opens; made if it is new")
-    create.set_defaults(run=_create_key)
-    actions.add_parser("list", help="list all keys").set_defaults(run=_list_keys)
-    revoke = actions.add_parser("revoke", help="make a key void")
+    _command(actions, "list", _list_keys, "list all keys")
+    revoke = _command(actions, "revoke", _revoke_key, "make a key void")
     revoke.add_argument("id", help="the key's id, as `keys list` shows it")
-    revoke.set_defaults(run=_revoke_key)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    pull = actions.add_parser("pull", help="fetch a model in GGUF form")
+    pull = _command(actions, "pull", _pull, "fetch a model in GGUF form")
     pull.add_argument("source", metavar="NAME|URL|FILE", help="owner/repo/file.gguf of a hub, an address, or a file")
     pull.add_argument("--sha256", help="what the file's SHA-256 must be")
-    pull.set_defaults(run=_pull)
-    actions.add_parser("list", help="list what was pulled").set_defaults(run=_list_models)
-    remove = actions.add_parser("remove", help="delete a pulled model")
+    _command(actions, "list", _list_models, "list what was pulled")
+    remove = _command(actions, "remove", _remove_model, "delete a pulled model")
     remove.add_argument("name", help="the model's name, as `models list` shows it")
-    remove.set_defaults(run=_remove_model)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 Every refusal is an `APIError`; the door (`web`) turns it into the envelope
 `{"error": {"message", "type", "param", "code"}}`. Texts and codes are those of
-the original service, because client code compares them. What the files' endpoints
-refuse has a sibling, `"detail": {"message", "code"}`, as it had there.
+the original service, because client code compares them; where they sent people to
+its own pages, they begin as they did there and end with what helps here. What the
+files' endpoints refuse has a sibling, `"detail": {"message", "code"}`, as it had there.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def no_api_key() -> APIError:
         "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
         "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing "
         "the API from your browser and are prompted for a username and password. You can obtain an API key from "
-        "https://platform.openai.com/account/api-keys.",
+        "whoever runs this server: `assistd keys create NAME` makes one. Before the first one is made, any text will "
+        "do.",
         status=401,
     )
 
@@ -80,8 +82,8 @@ def no_api_key() -> APIError:
 def wrong_api_key(key: str) -> APIError:
     masked = key if len(key) < 12 else f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
     return APIError(
-        f"Incorrect API key provided: {masked}. You can find your API key at "
-        "https://platform.openai.com/account/api-keys.",
+        f"Incorrect API key provided: {masked}. You can find your API key with whoever runs this server: "
+        "`assistd keys list` shows which keys are valid, `assistd keys create NAME` makes a new one.",
         status=401,
         code="invalid_api_key",
     )
@@ -257,8 +259,8 @@ def cannot_update(status: str) -> APIError:
 def internal(request_id: str) -> APIError:
     return APIError(
         "The server had an error processing your request. Sorry about that! You can retry your request, or contact "
-        "us through our help center at help.openai.com if you keep seeing this error. (Please include the request "
-        f"ID {request_id} in your email.)",
+        "whoever runs this server if you keep seeing this error. (Please include the request "
+        f"ID {request_id}: the server's log says under it what went wrong.)",
         status=500,
         type="server_error",
     )

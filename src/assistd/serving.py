@@ -139,6 +139,7 @@ async def _supervise(settings: Settings, count: int, asked: str, dsn: str, routi
     # What was found out here, and what may stand in no other place than our command line.
     shared = {
         "DATABASE_URL": dsn,
+        "DATA_DIR": settings.data_dir.absolute(),
         "HOST": settings.host,
         "PORT": settings.port,
         "LOG_LEVEL": settings.log_level,

@@ -7,9 +7,11 @@ default here. Only `app` and `cli` read settings; a room is handed values.
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,6 +20,11 @@ from urllib.parse import urlsplit
 import platformdirs
 
 PREFIX = "ASSISTD_"
+
+# Variables that begin like ours and are no settings: the file's name, what the playground's exported programs and the
+# page's development server read, and what steers the tests.
+_OTHERS = re.compile(f"{PREFIX}(CONFIG|URL|API_KEY|TEST_.*)")
+
 _DATA_DIR = Path(platformdirs.user_data_dir("assistd", appauthor=False))
 _KINDS: dict[type, str] = {int: "a whole number", str: "a text", Path: "the path of a folder"}
 _TYPES: dict[type, str] = {int: "integer", str: "text", Path: "path"}
@@ -49,7 +56,7 @@ _CHOICES = {
 
 
 class SettingsError(Exception):
-    """A setting has a value it cannot have; the message says which and what would do."""
+    """A setting is unknown, or has a value that it cannot have; the message says which and what would do."""
 
 
 def _setting(default: Any, help: str, shown: str = "") -> Any:
@@ -118,9 +125,11 @@ class Settings:
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Resolve the settings. `overrides` (command-line options) win; None in them means not given.
 
-    Raises SettingsError for an unknown name in `assistd.toml`, an unreadable file or a wrong value.
+    Raises SettingsError for an unknown name in the environment or in `assistd.toml`, an unreadable file or a wrong
+    value.
     """
-    env = os.environ if environ is None else environ
+    env = _without_kubernetes(os.environ if environ is None else environ)
+    _refuse_unknown(env)
     found = _read_file(env)
     types = get_type_hints(Settings)
     for name in types:
@@ -129,6 +138,41 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
             found[name] = value
     found.update({k: v for k, v in overrides.items() if v is not None})
     return _check(Settings(**{name: _convert(name, value, types[name]) for name, value in found.items()}))
+
+
+def _refuse_unknown(env: Mapping[str, str]) -> None:
+    """Refuse what begins like a setting and is none: a typo must not leave the default in force."""
+    known = [PREFIX + f.name.upper() for f in fields(Settings)]
+    for name, value in sorted(env.items()):
+        is_ours = name.upper().startswith(PREFIX) and value != ""
+        if is_ours and name not in known and not _OTHERS.fullmatch(name):
+            raise SettingsError(
+                f"The environment sets {name}, which assistd does not know.{_meant(name.upper(), known)}"
+            )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """A sentence, after a space, that suggests the known name most like this one; empty where none is."""
+    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f" Did you mean {alike[0]}?" if alike else " Every setting stands in docs/reference/settings.md."
+
+
+def _without_kubernetes(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the addresses of services that Kubernetes puts into every container.
+
+    A service named `assistd` has ASSISTD_SERVICE_HOST and ASSISTD_PORT=tcp://..., one named `assistd-db`
+    ASSISTD_DB_SERVICE_HOST and so on: the names are ours, and the values are not for us.
+    """
+    services = [name.removesuffix("SERVICE_HOST") for name in env if re.fullmatch("ASSISTD_.*SERVICE_HOST", name)]
+    named = [
+        re.escape(service) + r"(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_[A-Z]+(_[A-Z]+)?)" for service in services
+    ]
+    ports = {service + "PORT" for service in services}
+    return {
+        name: value
+        for name, value in env.items()
+        if not (any(re.fullmatch(pattern, name) for pattern in named) or (name in ports and "://" in value))
+    }
 
 
 def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
@@ -141,10 +185,11 @@ def _read_file(env: Mapping[str, str]) -> dict[str, Any]:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise SettingsError(f"{path} cannot be read: {fault}") from fault
-    known = {f.name for f in fields(Settings)}
+    known = [f.name for f in fields(Settings)]
     lowered = {key.lower().removeprefix(PREFIX.lower()): value for key, value in values.items()}
-    if unknown := sorted(set(lowered) - known):
-        raise SettingsError(f"{path} sets {', '.join(unknown)}, which assistd does not know.")
+    if unknown := sorted(set(lowered) - set(known)):
+        meant = _meant(unknown[0], known) if len(unknown) == 1 else ""
+        raise SettingsError(f"{path} sets {', '.join(unknown)}, which assistd does not know.{meant}")
     return lowered
 
 
@@ -153,7 +198,7 @@ def _convert(name: str, value: Any, kind: type) -> Any:
     try:
         if kind is int and (isinstance(value, str) or type(value) is int):
             return int(value)
-        if kind is Path and isinstance(value, str | Path):
+        if kind is Path and isinstance(value, str | Path) and str(value).strip():
             return Path(value).expanduser()
         if kind is str and isinstance(value, str):
             return value
@@ -202,9 +247,12 @@ _PAGE = """\
 <!-- Made by `python -m assistd.settings`; change the table in src/assistd/settings.py instead. -->
 
 A setting is an environment variable (`ASSISTD_PORT=8080`) or a line of `assistd.toml` in the folder where assistd is
-started (`port = 8080`). The environment wins over the file, and an option of the command line (`--host`, `--port`,
-`--log-level`) wins over both. `ASSISTD_CONFIG` names another file. An empty variable counts as not set. A name that
-the file sets and assistd does not know, or a value that cannot be, stops the start with a sentence that says so.
+started (`port = 8080`). The environment wins over the file, and an option of the command line (`--data-dir`, `--host`,
+`--port`, `--log-level`) wins over both. `ASSISTD_CONFIG` names another file. An empty variable counts as not set.
+
+A name that assistd does not know, in the environment or in the file, or a value that cannot be, stops the start with a
+sentence that says so. Of the variables that begin with `ASSISTD_`, only `ASSISTD_URL`, `ASSISTD_API_KEY` and
+`ASSISTD_TEST_*`, which clients and tests read, and the addresses of services that Kubernetes sets are passed over.
 
 | Variable | In `assistd.toml` | Type | Default | What it is |
 | --- | --- | --- | --- | --- |

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,16 +49,18 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "names"),
     [
-        ("serve", ("--host", "--port", "--workers N", "--log-level")),
-        ("worker", ("--log-level",)),
-        ("migrate", ("--dry-run",)),
+        ("serve", ("--host", "--port", "--workers N", "--log-level", "--data-dir FOLDER")),
+        ("worker", ("--log-level", "--data-dir FOLDER")),
+        ("migrate", ("--dry-run", "--data-dir FOLDER")),
         ("keys", ("create", "list", "revoke")),
-        ("keys create", ("name", "--project")),
-        ("keys list", ()),
+        ("keys create", ("name", "--project", "--data-dir FOLDER")),
+        ("keys list", ("--data-dir FOLDER",)),
         ("keys revoke", ("id",)),
         ("models", ("pull", "list", "remove")),
         ("models pull", ("NAME|URL|FILE", "--sha256")),
-        ("doctor", ()),
+        ("models list", ("--data-dir FOLDER",)),
+        ("interpreter install", ("--data-dir FOLDER",)),
+        ("doctor", ("--data-dir FOLDER",)),
     ],
 )
 def test_help_of_each_command(capsys: pytest.CaptureFixture[str], command: str, names: tuple[str, ...]) -> None:
@@ -72,6 +76,28 @@ def test_help_of_each_command(capsys: pytest.CaptureFixture[str], command: str, 
 def test_version(tmp_path: Path) -> None:
     done = assistd(tmp_path, "--version")
     assert (done.returncode, done.stdout) == (0, f"assistd {package.__version__}\n")
+
+
+def test_the_package_runs_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "assistd", "--version"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert (done.stdout, done.stderr) == (f"assistd {package.__version__}\n", "")
+    wrong = subprocess.run([sys.executable, "-m", "assistd"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("usage: assistd")
+
+
+def test_the_data_folder_is_an_option_of_every_command(tmp_path: Path, dsn: str) -> None:
+    """It wins over the variable, and reaches the processes of `serve --workers`."""
+    chosen = str(tmp_path / "chosen")
+    assert assistd(tmp_path, "models", "list", "--data-dir", chosen).returncode == 0
+    found = assistd(tmp_path, "doctor", "--data-dir", chosen, database_url=dsn, port=0, model_base_url="scripted:")
+    assert f"ok     data folder: {chosen}\n" in found.stdout
+    with serve(tmp_path, "--workers", "2", "--data-dir", "chosen", database_url=dsn) as server:
+        assert Api(server.url).upload(b"x").status == 200
+    assert len([path for path in (tmp_path / "chosen" / "blobs").rglob("*") if path.is_file()]) == 1
+    assert not (tmp_path / "data").exists()
 
 
 # --- migrate

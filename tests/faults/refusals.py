@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assistd.vector_stores.documents import EXTENSIONS
 from tests.support.errors import Error
 
 NAME_PATTERN = "^[a-zA-Z0-9_-]+$"
@@ -33,6 +34,17 @@ def not_in_store(id: str, store: str) -> Error:
 
 def files_not_found(*ids: str) -> Error:
     return Error(400, f"The following files were not found: {', '.join(ids)}", "file_ids")
+
+
+def unsupported(*extensions: str) -> Error:
+    """The files' extensions, with their dots."""
+    return Error(
+        400,
+        f"Files with extensions [{', '.join(extensions)}] are not supported for retrieval. "
+        f"See which are: {', '.join(f'.{name}' for name in sorted(EXTENSIONS))}.",
+        "file_ids",
+        "unsupported_file",
+    )
 
 
 def wrong_kind(param: str, id: str, prefix: str) -> Error:

@@ -29,7 +29,7 @@ from tests.faults.bodies import (
     WITH_A_THREAD,
     function,
 )
-from tests.faults.refusals import missing
+from tests.faults.refusals import missing, unsupported
 from tests.support.errors import Error
 from tests.support.http import Api
 
@@ -124,13 +124,7 @@ def test_a_picture_is_no_document(api: Api) -> None:
         ("/threads", {"tool_resources": resources}),
         ("/assistants", MODEL | {"tool_resources": resources}),
     ):
-        Error(
-            400,
-            "Files with extensions [.png] are not supported for retrieval. See "
-            "https://platform.openai.com/docs/assistants/tools/file-search/supported-files",
-            "file_ids",
-            "unsupported_file",
-        ).check(api.post(path, body))
+        unsupported(".png").check(api.post(path, body))
     assert api.get(f"{store}/files").ok["data"] == []
 
 

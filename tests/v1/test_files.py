@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.faults.refusals import unsupported
 from tests.support.http import Api
 from tests.v1.asking import NO_ASSISTANT, NO_FILE, NO_MESSAGE, RETRIEVAL, TOOLS, refusal, said, upload
 from tests.v1.old_sdk import OldSdk
 
-UNSUPPORTED = (
-    "Files with extensions [.zip] are not supported for retrieval. "
-    "See https://platform.openai.com/docs/assistants/tools/file-search/supported-files"
-)
+UNSUPPORTED = unsupported(".zip").message
 
 
 @pytest.fixture(scope="module")

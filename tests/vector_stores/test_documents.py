@@ -24,13 +24,12 @@ def test_a_name_without_extension_is_judged_later(name: str) -> None:
     assert is_supported(name)
 
 
-def test_the_refusal_is_that_of_the_service() -> None:
+def test_the_refusal_begins_as_that_of_the_service_and_names_what_is_supported() -> None:
     with pytest.raises(APIError) as refusal:
         check_supported(["a.png", "b.txt", "c.ZIP", "d.zip", "e"])
-    assert refusal.value.message == (
-        "Files with extensions [.png, .zip] are not supported for retrieval. "
-        "See https://platform.openai.com/docs/assistants/tools/file-search/supported-files"
-    )
+    beginning, _, listed = refusal.value.message.partition(" See which are: ")
+    assert beginning == "Files with extensions [.png, .zip] are not supported for retrieval."
+    assert set(listed.removesuffix(".").split(", ")) == {f".{name}" for name in EXTENSIONS}
     assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, "file_ids", "unsupported_file")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from assistd.vector_stores import wire
 from assistd.vector_stores.content import pieces_of
+from tests.faults.refusals import unsupported
 from tests.support.errors import Error
 from tests.vector_stores.room import Room
 
@@ -85,13 +86,7 @@ async def test_files_that_cannot_be_attached(room: Room) -> None:
     missing(gone).check(await room.post(f"/vector_stores/{store}/files", {"file_id": gone}))
     picture = await room.file("cat.png")
     answer = await room.post(f"/vector_stores/{store}/files", {"file_id": picture})
-    Error(
-        400,
-        "Files with extensions [.png] are not supported for retrieval. See "
-        "https://platform.openai.com/docs/assistants/tools/file-search/supported-files",
-        "file_ids",
-        "unsupported_file",
-    ).check(answer)
+    unsupported(".png").check(answer)
     assert (await room.get(f"/vector_stores/{store}/files")).ok["data"] == []
 
 

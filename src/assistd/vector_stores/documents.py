@@ -93,7 +93,7 @@ def unsupported(filenames: Sequence[str]) -> APIError:
     extensions = sorted({f".{extension(name)}" for name in filenames if not is_supported(name)})
     return APIError(
         f"Files with extensions [{', '.join(extensions)}] are not supported for retrieval. "
-        "See https://platform.openai.com/docs/assistants/tools/file-search/supported-files",
+        f"See which are: {', '.join(f'.{name}' for name in sorted(EXTENSIONS))}.",
         param="file_ids",
         code="unsupported_file",
     )

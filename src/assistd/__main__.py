@@ -1,0 +1,7 @@
+"""`python -m assistd` is `assistd`."""
+
+import sys
+
+from assistd.cli import main
+
+sys.exit(main())
