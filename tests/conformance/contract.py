@@ -141,6 +141,10 @@ def _quoted(schemas: Schemas) -> None:
     citation["properties"]["quote"] = {"type": "string"}
 
 
+def _batched(schemas: Schemas) -> None:
+    schemas["VectorStoreFileBatchObject"]["properties"]["object"]["enum"] = ["vector_store.file_batch"]
+
+
 def _evaluated(schemas: Schemas) -> None:
     schemas["OpenAIFile"]["properties"]["purpose"]["enum"].append("evals")
 
@@ -160,6 +164,7 @@ def _counter(name: str) -> Any:
 
 RELAXATIONS: tuple[Relaxation, ...] = (
     # Keys that every recorded body has and the schema does not name.
+    extra("VectorStoreObject", "description", _TEXT_OR_NULL),
     extra("AssistantObject", "reasoning_effort", _TEXT_OR_NULL),
     extra("RunObject", "reasoning_effort", _TEXT_OR_NULL),
     extra("RunObject", "tool_resources", _RESOURCES),
@@ -175,6 +180,8 @@ RELAXATIONS: tuple[Relaxation, ...] = (
     # A vector store without a name or a policy likewise.
     nullable("VectorStoreObject", "name"),
     nullable("VectorStoreObject", "expires_after"),
+    # All recorded batches, 2024 to 2025, and the schema's own prose name themselves so.
+    _batched,
     # Both stand in every recorded file.
     nullable("OpenAIFile", "expires_at"),
     nullable("OpenAIFile", "status_details"),

@@ -126,6 +126,7 @@ def walk_vector_stores(client: openai.OpenAI) -> None:
     batches = stores.file_batches
     batch = batches.create_and_poll(made.id, file_ids=ids, poll_interval_ms=POLL)
     assert (batch.status, batch.file_counts.completed) == ("completed", 2), batch
+    assert batch.to_dict()["object"] == "vector_store.file_batch"
     assert [f.id for f in batches.list_files(batch.id, vector_store_id=made.id, order="asc", limit=1)] == ids
     assert batches.cancel(batch.id, vector_store_id=made.id) == batch
     files = [("a.txt", b"One."), ("b.txt", b"Two.")]

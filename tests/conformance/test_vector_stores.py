@@ -64,6 +64,7 @@ def test_stores(client: openai.OpenAI, upload: Any) -> None:
         metadata={"a": "1"},
     )
     assert (made.name, made.metadata, made.file_counts.total) == ("Facts", {"a": "1"}, 3)
+    assert made.to_dict()["description"] == "What is known."
     assert made.expires_at == made.last_active_at + 3 * 86400
     done = completed(client, made.id)
     assert (done.file_counts.completed, done.file_counts.failed) == (3, 0)
@@ -146,6 +147,7 @@ def test_batches_with_every_helper(client: openai.OpenAI, upload: Any, facts: li
     ids = [upload(text, name) for name, text in FACTS.items()]
     batch = batches.create_and_poll(store.id, file_ids=ids, attributes={"a": 1}, poll_interval_ms=POLL)
     assert (batch.status, batch.file_counts.completed, batch.file_counts.total) == ("completed", 3, 3)
+    assert batch.to_dict()["object"] == "vector_store.file_batch"
     listed = list(batches.list_files(batch.id, vector_store_id=store.id, order="asc", limit=2))
     assert [file.id for file in listed] == ids
     assert [file.attributes for file in listed] == [{"a": 1}] * 3

@@ -389,10 +389,12 @@ test("images: an uploaded picture is sent to the model", async () => {
 test("vector stores: create, retrieve, update, list, delete", async () => {
   const made = await client.vectorStores.create({
     name: "Facts",
+    description: "What is known.",
     file_ids: [await uploaded("cats.md", CATS)],
     expires_after: { anchor: "last_active_at", days: 2 },
   });
-  assert.deepEqual([made.object, made.name, made.file_counts.total], ["vector_store", "Facts", 1]);
+  const shown = [made.object, made.name, made.description, made.file_counts.total];
+  assert.deepEqual(shown, ["vector_store", "Facts", "What is known.", 1]);
   assert.equal(made.expires_at, made.last_active_at + 2 * 86400);
   const updated = await client.vectorStores.update(made.id, { name: null, metadata: { a: "1" } });
   assert.deepEqual([updated.name, updated.metadata], [null, { a: "1" }]);
@@ -435,7 +437,7 @@ test("file batches: every helper, lists, cancel", async () => {
   const { fileBatches } = client.vectorStores;
   const fileIds = [await uploaded("cats.md", CATS), await uploaded("bread.txt", BREAD)];
   const batch = await fileBatches.createAndPoll(id, { file_ids: fileIds, attributes: { a: 1 } }, POLL);
-  assert.deepEqual([batch.status, batch.file_counts.completed], ["completed", 2]);
+  assert.deepEqual([batch.object, batch.status, batch.file_counts.completed], ["vector_store.file_batch", "completed", 2]);
   const place = { vector_store_id: id };
   const listed = await collect(fileBatches.listFiles(batch.id, { ...place, order: "asc", limit: 1 }));
   assert.deepEqual(listed.map((file) => file.id), fileIds);

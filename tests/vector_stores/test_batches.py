@@ -39,7 +39,7 @@ async def test_a_batch_shows_every_field_and_its_files_are_read(room: Room) -> N
     assert BATCH_ID.fullmatch(made["id"])
     assert made == {
         "id": made["id"],
-        "object": "vector_store.files_batch",
+        "object": "vector_store.file_batch",
         "created_at": made["created_at"],
         "vector_store_id": store,
         "status": "in_progress",

@@ -38,15 +38,15 @@ def is_expired(id: str) -> Error:
 async def test_an_empty_store_shows_every_field_and_is_completed(room: Room) -> None:
     made = (await room.post("/vector_stores", {})).ok
     assert list(made) == [
-        *("id", "object", "created_at", "name", "usage_bytes", "file_counts", "status"),
-        *("expires_after", "expires_at", "last_active_at", "metadata"),
+        *("id", "object", "created_at", "name", "description", "usage_bytes", "file_counts"),
+        *("status", "expires_after", "expires_at", "last_active_at", "metadata"),
     ]
     assert STORE_ID.fullmatch(made["id"])
     assert made["object"] == "vector_store"
     assert made["last_active_at"] == made["created_at"]
     assert made["metadata"] == {}
     assert (made["status"], made["file_counts"], made["usage_bytes"]) == ("completed", NO_FILES, 0)
-    assert (made["name"], made["expires_after"], made["expires_at"]) == (None, None, None)
+    assert (made["name"], made["description"], made["expires_after"], made["expires_at"]) == (None, None, None, None)
     assert (await room.get(f"/vector_stores/{made['id']}")).ok == made
 
 
@@ -56,8 +56,17 @@ async def test_a_store_keeps_what_it_was_made_with(room: Room) -> None:
     assert (made["name"], made["metadata"], made["expires_after"]) == ("N", {"b": "1", "a": "2"}, WEEK)
     assert list(made["metadata"]) == ["b", "a"]
     assert made["expires_at"] == made["last_active_at"] + 7 * 86400
-    (row,) = await room.run("SELECT description, embedding_model FROM vector_stores WHERE id = $1", made["id"])
-    assert tuple(row) == ("D", EMBEDDING)
+    assert (await room.run("SELECT embedding_model FROM vector_stores WHERE id = $1", made["id"]))[0][0] == EMBEDDING
+
+
+@pytest.mark.parametrize("description", ["D", "", "Ä 汉字\n" * 1000, None])
+async def test_a_description_stands_in_every_answer(room: Room, description: str | None) -> None:
+    made = (await room.post("/vector_stores", {"name": "N", "description": description})).ok
+    path = f"/vector_stores/{made['id']}"
+    changed = (await room.post(path, {"name": "M"})).ok
+    listed = (await room.get("/vector_stores")).ok["data"]
+    for shown in (made, changed, (await room.get(path)).ok, *listed):
+        assert shown["description"] == description
 
 
 async def test_nulls_are_as_good_as_nothing_in_a_new_store(room: Room) -> None:

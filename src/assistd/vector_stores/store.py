@@ -194,6 +194,7 @@ def _store_of(row: Any, counts: FileCounts, usage_bytes: int) -> VectorStore:
         id=row["id"],
         created_at=row["created_at"],
         name=row["name"],
+        description=row["description"],
         usage_bytes=usage_bytes,
         file_counts=counts,
         status="expired" if row["expired"] else "in_progress" if counts.in_progress else "completed",

@@ -122,6 +122,7 @@ class VectorStore(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["vector_store"] = "vector_store"
     created_at: int
     name: str | None
+    description: str | None
     usage_bytes: int
     file_counts: FileCounts
     status: Literal["in_progress", "completed", "expired"]
@@ -146,10 +147,10 @@ class VectorStoreFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A file batch as clients see it."""
+    """A file batch as clients see it. The schema spells its `object` otherwise; the service never did."""
 
     id: str
-    object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
+    object: Literal["vector_store.file_batch"] = "vector_store.file_batch"
     created_at: int
     vector_store_id: str
     status: FileStatus
