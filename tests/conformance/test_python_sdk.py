@@ -90,11 +90,17 @@ def test_a_thread_is_made_changed_and_deleted(client: openai.OpenAI) -> None:
         "metadata": {},
         "tool_resources": {},
     }
-    read = client.beta.threads.retrieve(made.id)
-    assert read.to_dict() == made.to_dict() | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
-    changed = client.beta.threads.update(made.id, metadata={"a": "1"})
-    assert changed.metadata == {"a": "1"}
-    assert client.beta.threads.retrieve(made.id) == changed
+    # Who writes a thread is answered with what it was given, who reads it with what it has.
+    every = {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    assert client.beta.threads.retrieve(made.id).to_dict() == made.to_dict() | every
+    for metadata in ({"a": "1"}, {}):
+        changed = client.beta.threads.update(made.id, metadata=metadata)
+        assert changed.to_dict() == made.to_dict() | {"metadata": metadata}
+        assert client.beta.threads.retrieve(made.id).to_dict() == changed.to_dict() | every
+    given: Any = {"file_search": {"vector_store_ids": [client.vector_stores.create().id]}}
+    for resources in (given, None, {}):
+        assert client.beta.threads.update(made.id, tool_resources=resources).to_dict()["tool_resources"] == given
+        assert client.beta.threads.retrieve(made.id).to_dict()["tool_resources"] == given
     assert client.beta.threads.delete(made.id).to_dict() == {
         "id": made.id,
         "object": "thread.deleted",

@@ -18,7 +18,6 @@ PARAMS = {
     "thread": "thread_id",
     "msg": "message_id",
     "run": "run_id",
-    "step": "step_id",
     "upload": "upload_id",
     "vs": "vector_store_id",
     "vsfb": "batch_id",
@@ -57,7 +56,11 @@ CALLS = [(method, path) for path, methods in PATHS.items() for method in methods
 # Of files the words and the status are others, and no id is of the wrong kind.
 OF_FILES = [(method, path) for method, path in CALLS if "{file}" in path]
 IN_PATHS = [(method, path, kind) for method, path in CALLS for kind in NOUNS if f"{{{kind}}}" in path]
-
+# A step's id is looked for, whatever it begins with.
+OF_A_KIND = [(method, path, kind) for method, path, kind in IN_PATHS if kind in PARAMS]
+# The paths with a thread in them that v1 has, too.
+NOT_OF_V1 = {("DELETE", "/threads/{thread}/messages/{msg}")}
+OF_THREADS = [call for call in CALLS if "{thread}" in call[1] and call not in NOT_OF_V1]
 
 BODIES: dict[str, Any] = {
     "/complete": {"part_ids": ["part_1"]},
@@ -104,7 +107,7 @@ def test_an_id_that_names_nothing_is_not_found(api: Api, objects: Objects, metho
         not_found(kind, absent).check(send(api, method, filled(path, objects, **{kind: absent}), objects, path))
 
 
-@pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)
+@pytest.mark.parametrize(("method", "path", "kind"), OF_A_KIND)
 def test_an_id_of_the_wrong_kind_is_refused(api: Api, objects: Objects, method: str, path: str, kind: str) -> None:
     """Clients that lost an id send `undefined`; the answer says which one."""
     other = next(prefix for prefix in NOUNS if prefix != kind)
@@ -112,6 +115,56 @@ def test_an_id_of_the_wrong_kind_is_refused(api: Api, objects: Objects, method: 
         wrong_kind(PARAMS[kind], wrong, kind).check(
             send(api, method, filled(path, objects, **{kind: wrong}), objects, path)
         )
+
+
+@pytest.mark.parametrize("beta", ["assistants=v1", "assistants=v2"])
+def test_a_step_is_looked_for_whatever_it_is_called(api: Api, objects: Objects, beta: str) -> None:
+    steps = f"/threads/{objects.thread_id}/runs/{objects.run_id}/steps"
+    for absent in (
+        "123",
+        "step_123",
+        "undefined",
+        "null",
+        objects.run_id,
+        objects.message_id,
+        "x" * 3000,
+        "STEP_1",
+        "-",
+    ):
+        not_found("step", absent).check(api.get(f"{steps}/{absent}", headers={"OpenAI-Beta": beta}))
+    # What is wrong before it in the path comes first.
+    answer = api.get(f"/threads/{objects.thread_id}/runs/123/steps/123", headers={"OpenAI-Beta": beta})
+    wrong_kind("run_id", "123", "run").check(answer)
+
+
+@pytest.mark.parametrize(("method", "path"), OF_THREADS)
+def test_v1_looks_for_a_thread_whatever_it_is_called(api: Api, objects: Objects, method: str, path: str) -> None:
+    v1 = {"OpenAI-Beta": "assistants=v1"}
+    body = body_for(path, objects.assistant_id, objects.file_id) if method == "POST" else None
+    for absent in (objects.assistant_id, "undefined", "123", "THREAD_1", "x" * 3000, "thread_doesnotexist"):
+        answer = api(method, filled(path, objects, thread=absent), body, headers=v1)
+        not_found("thread", absent).check(answer)
+
+
+def test_v1_knows_the_other_ids_by_their_beginning(api: Api, objects: Objects) -> None:
+    v1 = {"OpenAI-Beta": "assistants=v1"}
+    wrong_kind("assistant_id", objects.thread_id, "asst").check(api.get(f"/assistants/{objects.thread_id}", headers=v1))
+    runs = f"/threads/{objects.thread_id}/runs"
+    wrong_kind("run_id", objects.step_id, "run").check(api.get(f"{runs}/{objects.step_id}", headers=v1))
+    wrong_kind("assistant_id", "undefined", "asst").check(api.post(runs, {"assistant_id": "undefined"}, headers=v1))
+
+
+@pytest.mark.parametrize("beta", ["assistants=v1", "assistants=v2"])
+@pytest.mark.parametrize("hostile", ["%00", "%0A", "%FF", "%ED%A0%80", "%27%3B--", "%E2%80%AE", "%25s"])
+def test_no_character_in_an_id_of_any_beginning_does_harm(api: Api, objects: Objects, hostile: str, beta: str) -> None:
+    steps = f"/threads/{objects.thread_id}/runs/{objects.run_id}/steps"
+    paths = {"step": f"{steps}/{hostile}"} | ({"thread": f"/threads/{hostile}"} if beta == "assistants=v1" else {})
+    for kind, path in paths.items():
+        answer = api.get(path, headers={"OpenAI-Beta": beta})
+        assert answer.status == 404, answer.body
+        message = shape_of(answer)["message"]
+        assert message is not None
+        assert message.startswith(f"No {NOUNS[kind]} found with id '")
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), IN_PATHS)

@@ -82,7 +82,8 @@ def test_threads_and_messages(sdk: OldSdk, shown: Any) -> None:
     assert [each["content"][0]["text"]["value"] for each in listed] == ["one", "two", "0", "1", "2"]
     gone = threads.delete(made["id"])
     assert gone == {"id": made["id"], "deleted": True, "object": "thread.deleted"}
-    assert refusal(threads.retrieve, made["id"]).error == said(f"No thread found with id '{made['id']}'.")
+    for gone in (made["id"], "asst_6Q9UMEOKnWWiF14RejDVCn6N", "undefined"):
+        assert refusal(threads.retrieve, gone).error == said(f"No thread found with id '{gone}'.")
     assert refusal(threads.messages.create, made["id"], role="user", content="x").status == 404
 
 

@@ -45,6 +45,7 @@ from assistd.runs.parts import Parts
 from assistd.runs.progress import NO_USAGE, Change, Claimed, CloseMessage, write
 from assistd.runs.progress import CloseStep as ClosedStep
 from assistd.runs.prompts import turn_after
+from assistd.runs.steps import streamed_step, usage_of
 from assistd.runs.stream import Streams
 from assistd.runs.transcript import ended_run, total, transcript_of
 from assistd.runs.turn import Material, Scene, Turn
@@ -341,10 +342,10 @@ class Execution:
         """Complete a step whose outputs are all there."""
         row = self._stored_steps[step_id]
         shown = msgspec.structs.replace(
-            store.streamed_step(row, with_content=self._manner.include_results),
+            streamed_step(row, with_content=self._manner.include_results),
             status="completed",
             completed_at=self._clock(),
-            usage=store.usage_of(row),
+            usage=usage_of(row),
         )
         self._scribe.event("thread.run.step.completed", shown)
         await self._commit(self._change(close_step=ClosedStep(step_id, "completed", row["step_details"])))

@@ -56,18 +56,6 @@ SELECT * FROM runs WHERE thread_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq A
 -- name: runs_desc
 SELECT * FROM runs WHERE thread_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
 
--- name: get_step
-SELECT * FROM steps WHERE id = $2 AND run_id = $1
-
--- name: steps_place
-SELECT seq FROM steps WHERE id = $1 AND run_id = $2
-
--- name: steps_asc
-SELECT * FROM steps WHERE run_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq ASC LIMIT $4
-
--- name: steps_desc
-SELECT * FROM steps WHERE run_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
-
 -- name: open_step
 SELECT * FROM steps WHERE run_id = $1 AND status = 'in_progress' ORDER BY seq DESC LIMIT 1
 

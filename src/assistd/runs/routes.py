@@ -14,7 +14,7 @@ from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.jobs.store import Claim, Job
 from assistd.jobs.worker import Worker
-from assistd.runs import prompts, store
+from assistd.runs import prompts, steps, store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
 from assistd.runs.progress import Claimed
@@ -187,13 +187,13 @@ class Runs:
         with_content = _includes_content(request)
         async with self._db.acquire() as conn:
             run = await store.get(conn, *_place(request))
-            return await store.list_steps(conn, run.id, page, with_content=with_content)
+            return await steps.list_page(conn, run, page, with_content=with_content)
 
     async def get_step(self, request: Request) -> Step:
         with_content = _includes_content(request)
         async with self._db.acquire() as conn:
             run = await store.get(conn, *_place(request))
-            return await store.get_step(conn, run.id, request.path["step_id"], with_content=with_content)
+            return await steps.get(conn, run, request.path["step_id"], with_content=with_content)
 
     async def list_prompts(self, request: Request) -> ListOf[Any]:
         """List what was sent to the model in the run's turns."""

@@ -18,10 +18,10 @@ from assistd.assistants.wire import Assistant
 from assistd.db import sql
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Claim
-from assistd.runs import wire
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
-from assistd.runs.wire import CreateRun, Run, RunOptions, Step, SubmitToolOutputs, ToolCalls, shown_details
+from assistd.runs.steps import streamed_step, usage_of
+from assistd.runs.wire import CreateRun, Run, RunOptions, SubmitToolOutputs, ToolCalls, shown_details
 from assistd.threads import store as threads
 from assistd.threads.wire import IncompleteDetails, Thread
 from assistd.web.paging import fetch_page
@@ -231,20 +231,6 @@ async def list_runs(conn: Any, thread_id: str, page: Page) -> ListOf[Run]:
     return page_of([run_of(row) for row in rows], page)
 
 
-async def get_step(conn: Any, run_id: str, id: str, *, with_content: bool = False) -> Step:
-    """Fetch a step of a run, which the caller knows to be there; `with_content`: with the words of search results."""
-    row = await conn.fetchrow(SQL["get_step"], run_id, id)
-    if row is None:
-        raise errors.not_found("run step", id)
-    return step_of(row, with_content=with_content)
-
-
-async def list_steps(conn: Any, run_id: str, page: Page, *, with_content: bool = False) -> ListOf[Step]:
-    """List the steps of a run, which the caller knows to be there."""
-    rows = await fetch_page(conn, SQL, "steps", "run step", run_id, page)
-    return page_of([step_of(row, with_content=with_content) for row in rows], page)
-
-
 async def _lock(conn: Any, project_id: str, thread_id: str, id: str) -> Any:
     row = await conn.fetchrow(SQL["lock"], project_id, thread_id, id)
     return row if row is not None else await _absent(conn, project_id, thread_id, id)
@@ -374,41 +360,3 @@ def streamed(run: Run) -> Run:
     if bytes(run.tool_resources) != b"{}":
         return run
     return msgspec.structs.replace(run, tool_resources=_SHOWN_RESOURCES)
-
-
-def step_of(row: Any, *, with_content: bool = False) -> Step:
-    """Make a step of its row; `with_content`: with the words of search results."""
-    open_ = row["status"] == "in_progress"
-    return Step(
-        id=row["id"],
-        created_at=row["created_at"],
-        run_id=row["run_id"],
-        assistant_id=row["assistant_id"],
-        thread_id=row["thread_id"],
-        type=row["type"],
-        status=row["status"],
-        cancelled_at=row["cancelled_at"],
-        completed_at=row["completed_at"],
-        expired_at=row["expired_at"],
-        expires_at=row["expires_at"] if open_ else None,
-        failed_at=row["failed_at"],
-        last_error=row["last_error"],
-        step_details=shown_details(row["step_details"], with_content=with_content),
-        metadata={},
-        usage=None if open_ else usage_of(row),
-    )
-
-
-def streamed_step(row: Any, *, with_content: bool = False) -> Step:
-    """Make a step of its row as streams show it: an ended one keeps its `expires_at`."""
-    return msgspec.structs.replace(
-        step_of(row, with_content=with_content),
-        expires_at=row["expires_at"],
-        expired_at=row["expired_at"] or UNSET,
-        metadata=UNSET,
-    )
-
-
-def usage_of(row: Any) -> wire.Usage:
-    """Return the tokens that a run or step has used."""
-    return wire.usage(row["prompt_tokens"], row["completion_tokens"], row["cached_tokens"], row["reasoning_tokens"])

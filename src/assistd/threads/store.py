@@ -59,7 +59,7 @@ def is_plain(new: CreateThread) -> bool:
 
 async def get_thread(conn: Any, project_id: str, id: str) -> Thread:
     """Fetch a thread. Raises APIError (404) where the project has none of this id."""
-    return _thread(await conn.fetchrow(SQL["get_thread"], id, project_id), id)
+    return shown_resources(_thread(await conn.fetchrow(SQL["get_thread"], id, project_id), id))
 
 
 async def list_threads(conn: Any, project_id: str, page: Page, sought: Sought) -> ListOf[Thread]:
@@ -69,11 +69,14 @@ async def list_threads(conn: Any, project_id: str, page: Page, sought: Sought) -
     else:
         metadata = to_json(sought.metadata)
         rows = await fetch_page(conn, SQL, "found", "thread", project_id, page, metadata, sought.text or None)
-    return page_of([_thread(row, row["id"]) for row in rows], page)
+    return page_of([shown_resources(_thread(row, row["id"])) for row in rows], page)
 
 
 async def modify_thread(conn: Any, project_id: str, id: str, change: ModifyThread, embedding_model: str) -> Thread:
-    """Change what the request names, each as a whole. Run it in a transaction where it names resources."""
+    """Change what the request names, each as a whole. The answer shows the resources as they are kept.
+
+    Run it in a transaction where it names resources.
+    """
     resources = None
     if change.tool_resources is not None:
         settled = await settle(conn, project_id, change.tool_resources, embedding_model, days=THREAD_STORE_DAYS)
@@ -106,10 +109,9 @@ def shown_resources(thread: Thread) -> Thread:
 def _thread(row: Any, id: str) -> Thread:
     if row is None:
         raise errors.not_found("thread", id)
-    thread = Thread(
+    return Thread(
         id=row["id"], created_at=row["created_at"], metadata=row["metadata"], tool_resources=row["tool_resources"]
     )
-    return shown_resources(thread)
 
 
 # --- messages

@@ -47,6 +47,9 @@ _TRANSLATED: Mapping[str, Mapping[str, type[msgspec.Struct] | None]] = {
 }
 _MESSAGE = "/threads/{thread_id}/messages/{message_id}"
 
+# Whatever v1 was given as a thread's id, it looked for, and said that there is none.
+_ANY_PREFIX = frozenset({"thread_id"})
+
 # Runs whose files are remembered; a busy process has some thousands at a time.
 _REMEMBERED = 10_000
 
@@ -61,7 +64,8 @@ def beside(paths: Sequence[Path], db: Database, runs: Runs, embedding_model: str
     """
     annex = _Annex(db, runs, embedding_model)
     v2 = {path.template: path.handlers for path in paths}
-    return [*(dataclasses.replace(path, v1=annex.handlers(path)) for path in paths), *annex.file_paths(v2[_MESSAGE])]
+    both = (dataclasses.replace(path, v1=annex.handlers(path), v1_any_prefix=_ANY_PREFIX) for path in paths)
+    return [*both, *annex.file_paths(v2[_MESSAGE])]
 
 
 class _Annex:
@@ -101,8 +105,8 @@ class _Annex:
         return [
             Path("/assistants/{assistant_id}/files", {}, v1=links),
             Path("/assistants/{assistant_id}/files/{file_id}", {}, v1=link),
-            Path(_MESSAGE + "/files", {}, v1={"GET": list_files}),
-            Path(_MESSAGE + "/files/{file_id}", {}, v1={"GET": get_file}),
+            Path(_MESSAGE + "/files", {}, v1={"GET": list_files}, v1_any_prefix=_ANY_PREFIX),
+            Path(_MESSAGE + "/files/{file_id}", {}, v1={"GET": get_file}, v1_any_prefix=_ANY_PREFIX),
         ]
 
     # --- assistants

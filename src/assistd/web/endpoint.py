@@ -61,7 +61,7 @@ class Path:
 
     `beta`: it wants the `OpenAI-Beta` header, which says whether the `handlers` serve the request or those of the
     older version of the API, `v1`. `streamed`: its POST handler reads the body itself, by `request.stream`,
-    because that may be large.
+    because that may be large. `v1_any_prefix`: the ids that in v1 may begin with anything.
     """
 
     template: str
@@ -69,6 +69,7 @@ class Path:
     beta: bool = True
     streamed: bool = False
     v1: Mapping[str, Handler] = field(default_factory=dict)
+    v1_any_prefix: frozenset[str] = frozenset()
 
     def of_version(self, beta: str | None) -> Mapping[str, Handler]:
         """Return the handlers for an `OpenAI-Beta` header. Raises APIError for one that names no version served."""
@@ -124,13 +125,16 @@ class Endpoint:
         method = scope["method"]
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers), headers)
-        handler = self._handler(method, scope["path"], headers.get("openai-beta"))
+        handler, any_prefix = self._handler(method, scope["path"], headers.get("openai-beta"))
         body = Body(receive, headers)
         whole = method == "POST" and not self.path.streamed
         request = Request(
             id=reply.request_id,
             project_id=project_id,
-            path={k: check_id(k, v) if k in PREFIXES else v for k, v in scope["path_params"].items()},
+            path={
+                k: check_id(k, v, any_prefix=k in any_prefix) if k in PREFIXES else v
+                for k, v in scope["path_params"].items()
+            },
             query_string=scope["query_string"].decode(errors="replace"),
             headers=headers,
             raw_body=await body.whole(self.door.max_body_bytes) if whole else b"",
@@ -149,8 +153,11 @@ class Endpoint:
         else:
             await reply.json(200, msgspec.json.encode(answer))
 
-    def _handler(self, method: str, url: str, beta: str | None) -> Handler:
-        """Return the handler of a method. Raises APIError for a method or a version that is not served here."""
+    def _handler(self, method: str, url: str, beta: str | None) -> tuple[Handler, frozenset[str]]:
+        """Return the handler of a method, and which ids of the path it looks for whatever they begin with.
+
+        Raises APIError for a method or a version that is not served here.
+        """
         path = self.path
         if method not in path.handlers and method not in path.v1:
             raise errors.wrong_method(method, url, {*path.handlers, *path.v1})
@@ -159,7 +166,7 @@ class Endpoint:
             raise errors.unknown_url(method, url)
         if method not in handlers:
             raise errors.wrong_method(method, url, handlers)
-        return handlers[method]
+        return handlers[method], path.v1_any_prefix if handlers is path.v1 else frozenset()
 
 
 def routes(paths: list[Path], door: Door) -> list[Route]:

@@ -18,14 +18,13 @@ from assistd.web.wire import Page
 
 T = TypeVar("T")
 
-# What an id in a path or a body must begin with, by parameter. Files are not here: whatever names
-# none is "No such File object".
+# What an id in a path or a body must begin with, by parameter. Files and steps are not here: the service looked for
+# whatever a client called one, and said that there is none.
 PREFIXES = {
     "assistant_id": "asst",
     "thread_id": "thread",
     "message_id": "msg",
     "run_id": "run",
-    "step_id": "step",
     "upload_id": "upload",
     "vector_store_id": "vs",
     "batch_id": "vsfb",
@@ -35,7 +34,6 @@ NOUNS = {
     "thread_id": "thread",
     "message_id": "message",
     "run_id": "run",
-    "step_id": "run step",
     "upload_id": "upload",
     "vector_store_id": "vector store",
     "batch_id": "file batch",
@@ -112,10 +110,13 @@ class Request(msgspec.Struct, frozen=True):
         )
 
 
-def check_id(param: str, value: str) -> str:
-    """Return an id that may exist. Raises APIError for one of another kind, or 404 for what no id can be."""
+def check_id(param: str, value: str, *, any_prefix: bool = False) -> str:
+    """Return an id that may exist. Raises APIError for one of another kind, or 404 for what no id can be.
+
+    `any_prefix`: also one of another kind, which nothing will be found by.
+    """
     prefix = PREFIXES[param]
-    if not value.startswith(prefix):
+    if not any_prefix and not value.startswith(prefix):
         raise errors.wrong_id(param, value, prefix)
     if not ids.is_plain(value):
         raise errors.not_found(NOUNS[param], value)
