@@ -21,6 +21,7 @@ from assistd.v1 import file_links, message_files, requests, wire
 from assistd.v1.answers import FileIds, holders, translate
 from assistd.v1.clients import client_of
 from assistd.v1.frames import translated
+from assistd.v1.metadata import with_texts
 from assistd.v1.requests import Names, file_ids
 from assistd.web.endpoint import Answer, Events, Handler, Path, Relayed
 from assistd.web.request import Request, check_id
@@ -211,11 +212,11 @@ class _Annex:
         return self._shown(checked)
 
     def _shown(self, handler: Handler) -> Handler:
-        """Return a handler with its answers as v1 shows them, and its refusals in the words of v1."""
+        """Return a handler with its answers as v1 shows them, its refusals in the words of v1, and v1's metadata."""
 
         async def shown(request: Request) -> Answer:
             try:
-                answer = await handler(request)
+                answer = await handler(msgspec.structs.replace(request, raw_body=with_texts(request.raw_body)))
             except APIError as refusal:
                 if refusal.param == "attachments" and refusal.code != "unknown_parameter":
                     refusal.param = "file_ids"
