@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test check pytest bench lock clean bubblewrap page wheel
+.PHONY: serve test check pytest chaos bench lock clean bubblewrap page wheel
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    set up what is missing and run every check and test"
 	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
 	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
+	@echo "make chaos   kill nodes KILLS=1000 times, and much else, while clients work (SEED=... does the same again)"
 	@echo "make bench   load and latency before a scripted upstream (WORKERS=2, BENCH=folder of the harness)"
 	@echo "make page    the playground page, where Node.js 20 or newer is"
 	@echo "make wheel   the package with its page, in dist/"
@@ -39,6 +40,11 @@ pytest: .venv/test .interpreter/built bubblewrap
 	@sh scripts/install-sandbox.sh runsc
 	@sh scripts/install-browser.sh
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+
+# The long form of a test: what goes wrong, and what must hold, is in docs/explanation/how-a-run-survives.md.
+KILLS ?= 1000
+chaos: .venv/test
+	$(BIN)/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "assistd needs Python 3.11 or newer on the path."; exit 1; }

@@ -69,6 +69,12 @@ def judge(events: Sequence[Event], *, more_was_said: bool = False) -> None:
 
     `more_was_said`: words that a dying process had sent and not logged may be missing from what is incomplete.
     """
+    trace(events, more_was_said=more_was_said)
+    absorb(events)
+
+
+def trace(events: Sequence[Event], *, more_was_said: bool = False) -> None:
+    """Judge a stream without asking the SDK."""
     assert events[-1] == Event("done", "[DONE]"), events[-3:]
     judged = _Judge(more_was_said)
     places = [event.place for event in events[:-1]]
@@ -76,7 +82,6 @@ def judge(events: Sequence[Event], *, more_was_said: bool = False) -> None:
     for event in events[:-1]:
         judged.take(event)
     judged.end()
-    absorb(events)
 
 
 def absorb(events: Sequence[Event]) -> AssistantEventHandler:
