@@ -105,6 +105,14 @@ def test_the_data_folder_may_be_below_home(monkeypatch: pytest.MonkeyPatch) -> N
             {"ASSISTD_DATABASE_URL": "mysql://me:secret@host/db"},
             "ASSISTD_DATABASE_URL must look like postgresql://user:password@host:5432/database.",
         ),
+        (
+            {"ASSISTD_DATABASE_URL": "postgresql://me:s3/cret@host/db"},
+            "ASSISTD_DATABASE_URL must look like postgresql://user:password@host:5432/database.",
+        ),
+        (
+            {"ASSISTD_DATABASE_URL": "postgresql://me:s3#cret@host/db"},
+            "ASSISTD_DATABASE_URL must look like postgresql://user:password@host:5432/database.",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_by_name(environ: dict[str, str], told: str) -> None:

@@ -24,14 +24,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from assistd import database
 from assistd.assistants import routes as assistants
 from assistd.code_interpreter import store as code_sessions
 from assistd.code_interpreter.publishing import Publisher
 from assistd.code_interpreter.workspace import Workspaces
-from assistd.db import migrate
-from assistd.db.embedded import embedded_postgres
 from assistd.db.listener import Listener
-from assistd.db.pool import Connection, Database, open_pool
+from assistd.db.pool import Database, open_pool
 from assistd.fetching.progress import console_progress
 from assistd.files import routes as files
 from assistd.files import uploads
@@ -106,34 +105,6 @@ class Node:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[str]:
-    """Yield the DSN of a database whose schema fits. The embedded one is started and migrated on the way.
-
-    Raises SchemaMismatch where a database of the user's own is older or newer than this program.
-    """
-    async with AsyncExitStack() as stack:
-        dsn = settings.database_url or await stack.enter_async_context(embedded_postgres(settings.data_dir))
-        async with _connection(dsn) as conn:
-            if not settings.database_url:
-                await migrate.migrate(conn)
-            await migrate.check(conn)
-        yield dsn
-
-
-@asynccontextmanager
-async def connect(settings: Settings, *, migrated: bool = False) -> AsyncIterator[Connection]:
-    """Yield one connection to the database, for a command; with `migrated`, only if its schema fits."""
-    async with AsyncExitStack() as stack:
-        dsn = settings.database_url or await stack.enter_async_context(embedded_postgres(settings.data_dir))
-        conn = await stack.enter_async_context(_connection(dsn))
-        if migrated:
-            if not settings.database_url:
-                await migrate.migrate(conn)
-            await migrate.check(conn)
-        yield conn
-
-
-@asynccontextmanager
 async def open_routing(settings: Settings) -> AsyncIterator[Routing]:
     """Yield the model routes: of the routes' file, of the one base URL, or of the local model, which is started."""
     async with AsyncExitStack() as stack:
@@ -205,9 +176,11 @@ def _as_toml(route: ModelRoute) -> str:
 async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIterator[Node]:
     """Yield a node that works: its worker runs, its log is written, its listener hears the other nodes."""
     async with AsyncExitStack() as stack:
-        db = Database(await open_pool(dsn, settings.database_pool))
+        db = Database(await database.patiently(settings, partial(open_pool, dsn, settings.database_pool)))
         stack.push_async_callback(db.close)
-        listener = await stack.enter_async_context(Listener(dsn))
+        listener = Listener(dsn)
+        await database.patiently(settings, listener.start)
+        stack.push_async_callback(listener.close)
         upstream = await stack.enter_async_context(open_upstream())
         event_log = EventLog(db)
         streams = Streams(event_log)
@@ -382,7 +355,7 @@ def _health(db: Database) -> list[Route]:
 
 async def check_door(settings: Settings, dsn: str) -> None:
     """Refuse to open a door to the network that has no lock. Says so where the door is open on loopback."""
-    async with _connection(dsn) as conn:
+    async with database.connect_to(settings, dsn) as conn:
         if await keys.any_created(conn):
             return
     if not is_loopback(settings.host):
@@ -400,16 +373,6 @@ def is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return False
-
-
-@asynccontextmanager
-async def _connection(dsn: str) -> AsyncIterator[Connection]:
-    pool = await open_pool(dsn, 1)
-    try:
-        async with pool.acquire() as conn:
-            yield conn
-    finally:
-        await pool.close()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

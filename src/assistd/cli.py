@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from assistd import __version__, app, serving, settings, telemetry
+from assistd import __version__, app, database, serving, settings, telemetry
 from assistd.db import migrate
 from assistd.db.embedded import EmbeddedError
 from assistd.db.pool import is_away
+from assistd.db.waiting import words_of
 from assistd.llm.model_index import LocalModelError
 from assistd.llm.routing import RoutingError
 from assistd.sandbox.interpreter import InterpreterError
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as fault:
         if not is_away(fault) and not isinstance(fault, asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
-        print(f"assistd: the database cannot be used: {fault}", file=sys.stderr)
+        print(f"assistd: the database cannot be used: {words_of(fault)} ({database.name_of(config)})", file=sys.stderr)
     return 1
 
 
@@ -90,7 +91,7 @@ async def _worker(config: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _migrate(config: Settings, arguments: argparse.Namespace) -> int:
-    async with app.connect(config) as conn:
+    async with database.connect(config) as conn:
         for migration in (await migrate.status(conn)).pending:
             print(f"pending: {migration.version:04} {migration.name}")
         if arguments.dry_run:
@@ -102,7 +103,7 @@ async def _migrate(config: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _create_key(config: Settings, arguments: argparse.Namespace) -> int:
-    async with app.connect(config, migrated=True) as conn, conn.transaction():
+    async with database.connect(config, migrated=True) as conn, conn.transaction():
         key = await keys.create(conn, arguments.name, arguments.project)
     print(key)
     print("This is the only time that the key is shown. Give it to clients as OPENAI_API_KEY.", file=sys.stderr)
@@ -110,7 +111,7 @@ async def _create_key(config: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _list_keys(config: Settings, arguments: argparse.Namespace) -> int:
-    async with app.connect(config, migrated=True) as conn:
+    async with database.connect(config, migrated=True) as conn:
         found = await keys.list_all(conn)
     for key in found:
         created = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d %H:%M")
@@ -122,7 +123,7 @@ async def _list_keys(config: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _revoke_key(config: Settings, arguments: argparse.Namespace) -> int:
-    async with app.connect(config, migrated=True) as conn:
+    async with database.connect(config, migrated=True) as conn:
         if await keys.revoke(conn, arguments.id):
             print(f"{arguments.id} is revoked.")
             return 0

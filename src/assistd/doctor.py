@@ -7,12 +7,13 @@ import os
 import platform
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from assistd import __version__, app
+from assistd import __version__, app, database
 from assistd.db import migrate
 from assistd.fetching.progress import console_progress
 from assistd.files.blobs import BlobsUnavailable, probe
@@ -35,6 +36,7 @@ Check = Callable[[Settings], Awaitable[str]]
 
 async def examine(settings: Settings) -> int:
     """Run all checks and print their findings. Returns 1 if something is amiss, else 0."""
+    settings = replace(settings, database_wait_seconds=0)  # how things are now
     checks: dict[str, Check] = {
         "program": _program,
         "data folder": _data_folder,
@@ -75,7 +77,7 @@ async def _data_folder(settings: Settings) -> str:
 
 
 async def _database(settings: Settings) -> str:
-    async with app.connect(settings, migrated=True) as conn:
+    async with database.connect(settings, migrated=True) as conn:
         server = await conn.fetchval("SHOW server_version")
         vector = await conn.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
         status = await migrate.status(conn)
@@ -84,7 +86,7 @@ async def _database(settings: Settings) -> str:
 
 
 async def _door(settings: Settings) -> str:
-    async with app.connect(settings, migrated=True) as conn:
+    async with database.connect(settings, migrated=True) as conn:
         valid = [key for key in await keys.list_all(conn) if key.revoked_at is None]
         created = await keys.any_created(conn)
     if created:

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import structlog
 
-from assistd import app
+from assistd import app, database
 from assistd.llm.routing import Routing
 from assistd.playground.site import is_built
 from assistd.server import HttpServer, reserve
@@ -46,7 +46,7 @@ async def work(settings: Settings) -> int:
     with stop.cutting_the_start():
         async with AsyncExitStack() as stack:
             await app.check_files(settings)
-            dsn = await stack.enter_async_context(app.open_database(settings))
+            dsn = await stack.enter_async_context(database.open_database(settings))
             routing = await stack.enter_async_context(app.open_routing(settings))
             node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
             log.info("worker ready", name=node.workers[0].name)
@@ -110,7 +110,7 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
             settings = replace(settings, host=address, port=port)
         if not shared_port:
             await app.check_files(settings)
-        dsn = await stack.enter_async_context(app.open_database(settings))
+        dsn = await stack.enter_async_context(database.open_database(settings))
         if not shared_port:
             await app.check_door(settings, dsn)
         routing = await stack.enter_async_context(app.open_routing(settings))

@@ -30,6 +30,7 @@ _KINDS: dict[type, str] = {int: "a whole number", str: "a text", Path: "the path
 _TYPES: dict[type, str] = {int: "integer", str: "text", Path: "path"}
 _RANGES = {
     "port": (0, 65_535),
+    "database_wait_seconds": (0, 86_400),
     "database_pool": (1, 1000),
     "model_context_length": (0, 1_000_000_000),
     "run_expires_seconds": (1, 1_000_000_000),
@@ -76,6 +77,9 @@ class Settings:
         shown="the user's data folder: `~/.local/share/assistd` on Linux",
     )
     database_url: str = _setting("", "PostgreSQL 15+ with pgvector. Empty: an own one under DATA_DIR.")
+    database_wait_seconds: int = _setting(
+        60, "How long a start waits for a PostgreSQL that is away or takes no connections yet."
+    )
     database_pool: int = _setting(16, "Connections each process keeps to PostgreSQL at most.")
     model_base_url: str = _setting(
         "", "Chat Completions endpoint for every model name; `scripted:` is the scripted model. Empty: the local model."
@@ -233,10 +237,14 @@ def _check(settings: Settings) -> Settings:
 
 
 def _is_database_url(value: str) -> bool:
+    """Whether it has the scheme, and ports that are numbers: a password with a bare `/` or `#` looks like a port."""
     try:
-        return urlsplit(value).scheme in ("postgresql", "postgres")
+        parts = urlsplit(value)
     except ValueError:
         return False
+    places = parts.netloc.rpartition("@")[2].split(",")
+    ports = [port for _, colon, port in (place.rpartition(":") for place in places) if colon and "]" not in port]
+    return parts.scheme in ("postgresql", "postgres") and all(port.isdecimal() or not port for port in ports)
 
 
 # --- the reference page

@@ -25,7 +25,7 @@ def refused(tmp_path: Path) -> Refused:
     """Run a command that must fail with one plain sentence, and return the sentence."""
 
     def run(*arguments: str, **settings: object) -> str:
-        done = assistd(tmp_path, *arguments, **{"model_base_url": "scripted:", **settings})
+        done = assistd(tmp_path, *arguments, **{"model_base_url": "scripted:", "database_wait_seconds": 0, **settings})
         assert done.returncode == 1, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         assert done.stdout == ""

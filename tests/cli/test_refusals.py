@@ -26,6 +26,7 @@ NOWHERE = "postgresql://127.0.0.1:9/none"
         ("postgresql://127.0.0.1/x?sslmode=weird", "the database cannot be used: "),
         ("mysql://me:secret@127.0.0.1/x", "ASSISTD_DATABASE_URL must look like postgresql://"),
         ("my:secret", "ASSISTD_DATABASE_URL must look like postgresql://"),
+        ("postgresql://me:sec/ret@127.0.0.1/x", "ASSISTD_DATABASE_URL must look like postgresql://"),
         ("postgresql://me:secret@[::bad/x", "ASSISTD_DATABASE_URL must look like postgresql://"),
     ],
 )
