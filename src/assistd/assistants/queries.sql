@@ -13,17 +13,17 @@ SELECT * FROM assistants WHERE id = $1 AND project_id = $2 FOR UPDATE
 
 -- name: modify
 UPDATE assistants SET
-    name = COALESCE($3, name),
-    description = COALESCE($4, description),
+    name = $3,
+    description = $4,
     model = COALESCE($5, model),
-    instructions = COALESCE($6, instructions),
+    instructions = $6,
     tools = COALESCE($7, tools),
     tool_resources = COALESCE($8, tool_resources),
     metadata = COALESCE($9, metadata),
     temperature = COALESCE($10, temperature),
     top_p = COALESCE($11, top_p),
     response_format = COALESCE($12, response_format),
-    reasoning_effort = COALESCE($13, reasoning_effort)
+    reasoning_effort = $13
 WHERE id = $1 AND project_id = $2
 RETURNING *
 

@@ -12,7 +12,7 @@ from assistd.db import sql
 from assistd.vector_stores.tool_resources import settle, with_defaults_for
 from assistd.web.paging import fetch_page
 from assistd.web.tools import normalize_format, normalize_tools
-from assistd.web.wire import Deleted, ListOf, Page, page_of, to_json
+from assistd.web.wire import Deleted, ListOf, Page, changed, page_of, to_json
 
 SQL = sql.load(__package__)
 
@@ -28,17 +28,17 @@ async def create(conn: Any, project_id: str, new: CreateAssistant, embedding_mod
         SQL["create"],
         ids.new("asst_"),
         project_id,
-        new.name,
-        new.description,
+        changed(new.name, None),
+        changed(new.description, None),
         new.model,
-        new.instructions,
+        changed(new.instructions, None),
         to_json(tools),
         to_json(with_defaults_for(tools, resources)),
         to_json(new.metadata or {}),
         1.0 if new.temperature is None else new.temperature,
         1.0 if new.top_p is None else new.top_p,
         to_json(normalize_format(new.response_format)),
-        new.reasoning_effort,
+        changed(new.reasoning_effort, None),
     )
     return assistant_of(row)
 
@@ -64,17 +64,17 @@ async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant, e
         SQL["modify"],
         id,
         project_id,
-        change.name,
-        change.description,
+        changed(change.name, row["name"]),
+        changed(change.description, row["description"]),
         change.model,
-        change.instructions,
+        changed(change.instructions, row["instructions"]),
         None if change.tools is None else to_json(tools),
         to_json(resources),
         None if change.metadata is None else to_json(change.metadata),
         change.temperature,
         change.top_p,
         None if change.response_format is None else to_json(normalize_format(change.response_format)),
-        change.reasoning_effort,
+        changed(change.reasoning_effort, row["reasoning_effort"]),
     )
     return assistant_of(row)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from assistd.vector_stores.tool_resources import ToolResources
 from assistd.web.tools import Instructions, ReasoningEffort, ResponseFormat, Temperature, Tool, TopP
@@ -36,13 +36,16 @@ class Assistant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModifyAssistant(RequestBody, frozen=True, kw_only=True):
-    """Changes to an assistant. What is absent or null stays as it is."""
+    """Changes to an assistant. What is absent stays as it is.
+
+    So does what is null, but for what may be null in an answer: that becomes null.
+    """
 
     model: ModelName | None = None
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
-    reasoning_effort: ReasoningEffort | None = None
+    name: Name | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    instructions: Instructions | UnsetType | None = UNSET
+    reasoning_effort: ReasoningEffort | UnsetType | None = UNSET
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None

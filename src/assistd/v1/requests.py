@@ -159,7 +159,7 @@ def _attachment(id: str, name: str) -> Attachment:
 def _texts(body: msgspec.Struct) -> Iterator[tuple[str, str]]:
     """Yield the texts of a request with their places in it."""
     for name in ("content", "instructions", "additional_instructions"):
-        if (text := getattr(body, name, None)) is not None:
+        if isinstance(text := getattr(body, name, None), str):
             yield name, text
     for name in ("messages", "additional_messages"):
         for i, message in enumerate(getattr(body, name, None) or ()):

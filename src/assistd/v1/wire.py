@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from assistd.assistants.wire import Description, ModelName, Name
 from assistd.runs.wire import TokenBudget, TruncationStrategy
@@ -60,12 +60,12 @@ ResponseFormat = Literal["none", "auto"] | TextFormat | JsonObjectFormat | JsonS
 
 
 class ModifyAssistant(RequestBody, frozen=True, kw_only=True):
-    """Changes to an assistant. What is absent or null stays as it is; files and tools are replaced as a whole."""
+    """Changes to an assistant: of what may be null, null too. Files and tools are replaced as a whole."""
 
     model: ModelName | None = None
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
+    name: Name | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
+    instructions: Instructions | UnsetType | None = UNSET
     tools: Tools | None = None
     file_ids: Annotated[list[str], Meta(max_length=MAX_ASSISTANT_FILES)] | None = None
     metadata: Metadata | None = None

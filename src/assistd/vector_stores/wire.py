@@ -68,11 +68,7 @@ class CreateVectorStore(RequestBody, frozen=True, kw_only=True):
 
 
 class ModifyVectorStore(RequestBody, frozen=True, kw_only=True):
-    """Changes to a vector store.
-
-    The schema lets name and policy be null, and null is the only way to take them back; so there it does. Null
-    metadata stay as they are, as everywhere.
-    """
+    """Changes to a vector store. What is absent stays as it is; name and policy may be null, and metadata may not."""
 
     name: str | UnsetType | None = msgspec.UNSET
     expires_after: ExpiresAfter | UnsetType | None = msgspec.UNSET

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 T = TypeVar("T")
 
@@ -28,6 +28,14 @@ class HasId(Protocol):
 
 class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every request body: what it does not name is refused."""
+
+
+def changed(value: T | UnsetType, kept: T) -> T:
+    """Return what a modification makes of a member that may be null: null if it says so, as it is if it says nothing.
+
+    What is never null in an answer has no need of this: null says nothing there.
+    """
+    return kept if isinstance(value, UnsetType) else value
 
 
 class Page(msgspec.Struct, frozen=True):
