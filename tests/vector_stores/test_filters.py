@@ -56,8 +56,9 @@ async def matches(database: Database, filter: Any) -> set[str]:
         (compare("eq", "n", "1"), {"text"}),
         (compare("eq", "b", True), {"one"}),
         (compare("eq", "missing", 1), set()),
-        (compare("ne", "n", 1), {"two", "text"}),
-        (compare("ne", "missing", 1), set()),
+        (compare("ne", "n", 1), {"none", "two", "text", "quoted"}),
+        (compare("ne", "missing", 1), set(FILES)),
+        (compare("ne", "b", True), {"none", "two", "text", "quoted"}),
         (compare("gt", "n", 1), {"two"}),
         (compare("gte", "n", 1), {"one", "two"}),
         (compare("lt", "n", 2.5), {"one"}),
@@ -67,7 +68,11 @@ async def matches(database: Database, filter: Any) -> set[str]:
         (compare("in", "s", ["apple", "plum"]), {"one"}),
         (compare("in", "n", [1, "1"]), {"one", "text"}),
         (compare("in", "n", []), set()),
-        (compare("nin", "s", ["apple"]), {"two"}),
+        (compare("nin", "s", ["apple"]), {"none", "two", "text", "quoted"}),
+        (compare("nin", "n", [1, "1"]), {"none", "two", "quoted"}),
+        (compare("nin", "n", []), set(FILES)),
+        (compare("nin", "missing", ["apple", 1]), set(FILES)),
+        ({"type": "and", "filters": [compare("ne", "n", 1), compare("gte", "n", -1e300)]}, {"two"}),
         (compare("eq", 'it\'s $1 "quoted"', "x' OR true --"), {"quoted"}),
         (compare("eq", "n' OR '1'='1", 1), set()),
         ({"type": "and", "filters": [compare("gte", "n", 1), compare("eq", "b", False)]}, {"two"}),
@@ -86,6 +91,16 @@ async def matches(database: Database, filter: Any) -> set[str]:
 )
 async def test_a_filter_matches(database: Database, filter: Any, found: set[str]) -> None:
     assert await matches(database, filter) == found
+
+
+@pytest.mark.parametrize("key", ["n", "s", "b", "missing", 'it\'s $1 "quoted"'])
+@pytest.mark.parametrize("value", [1, 2.5, "1", "apple", "pear", True, False, ""])
+async def test_ne_and_nin_are_what_eq_and_in_are_not(database: Database, key: str, value: Any) -> None:
+    equal = await matches(database, compare("eq", key, value))
+    assert await matches(database, compare("ne", key, value)) == set(FILES) - equal
+    if not isinstance(value, bool):
+        assert await matches(database, compare("in", key, [value, "plum"])) == equal
+        assert await matches(database, compare("nin", key, [value, "plum"])) == set(FILES) - equal
 
 
 @pytest.mark.parametrize(

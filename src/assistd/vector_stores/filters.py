@@ -1,7 +1,8 @@
 """Filters over the attributes of a store's files: their JSON, and the SQL condition they become.
 
-A file without the attribute matches no comparison, `ne` and `nin` included. `eq` and `in` compare type and value
-(numbers by value: 1 is 1.0), and an order exists only between two values of one type.
+`eq` and `in` compare type and value (numbers by value: 1 is 1.0), and an order exists only between two values of one
+type. `ne` and `nin` let through just what `eq` and `in` do not: files without the attribute, too. There is no other way
+to ask for those, and whoever wants the others only can add a comparison that they match.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Eq(_Comparison, frozen=True, tag="eq"):
 
 
 class Ne(_Comparison, frozen=True, tag="ne"):
-    """The attribute is there, and not the value."""
+    """The attribute is not the value, or is not there."""
 
     value: Value
 
@@ -69,7 +70,7 @@ class In(_Comparison, frozen=True, tag="in"):
 
 
 class Nin(_Comparison, frozen=True, tag="nin"):
-    """The attribute is there, and none of the values."""
+    """The attribute is none of the values, or is not there."""
 
     value: Values
 
@@ -119,11 +120,11 @@ class _Writer:
             case Eq(value=value):
                 return f"{found} = {self._json(value)}"
             case Ne(value=value):
-                return f"{found} <> {self._json(value)}"
+                return f"{found} IS DISTINCT FROM {self._json(value)}"
             case In(value=values):
                 return f"{found} = ANY({self._array(values)})"
             case Nin(value=values):
-                return f"{found} <> ALL({self._array(values)})"
+                return f"({found} = ANY({self._array(values)})) IS NOT TRUE"
             case Gt(value=value) | Gte(value=value) | Lt(value=value) | Lte(value=value):
                 bound = self._json(value)
                 return f"(jsonb_typeof({found}) = jsonb_typeof({bound}) AND {found} {_ORDERS[type(filter)]} {bound})"
