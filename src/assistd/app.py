@@ -77,6 +77,7 @@ from assistd.vector_stores.search import Searcher
 from assistd.web import endpoint, keys
 from assistd.web.auth import StoredKeys
 from assistd.web.endpoint import Door
+from assistd.web.memory import Memory
 
 log = structlog.get_logger("assistd")
 
@@ -224,7 +225,9 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         paths = v1.beside(paths, db, runs, new_stores)
         # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
         paths.sort(key=lambda path: path.template != "/threads/runs")
-        http = _http([*endpoint.routes(paths, Door(keyring, settings.max_body_bytes)), *_health(db)])
+        memory = Memory(settings.body_memory_bytes)
+        door = Door(keyring, settings.max_body_bytes, memory, settings.stall_seconds)
+        http = _http([*endpoint.routes(paths, door), *_health(db)])
         for task in (
             event_log.run(),
             prompts.run(),

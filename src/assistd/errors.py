@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+# Characters of a text. A request's head has 16,000 at most in most programs, so that ids in paths are shown whole.
+_LONGEST = 20_000
+
 
 class APIError(Exception):
     """A request that cannot be served: HTTP status, text, and what it is about."""
@@ -27,13 +30,19 @@ class APIError(Exception):
         detail: bool = False,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = _shortened(message)
         self.status = status
         self.type = type
-        self.param = param
+        self.param = None if param is None else _shortened(param)
         self.code = code
         self.headers = headers or {}
         self.detail = detail
+
+
+def _shortened(text: str) -> str:
+    """Cut what a text says of a request in the middle: clients may send megabytes, and nobody reads them."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
 # --- 404: things that are not there, or belong to another project
@@ -132,13 +141,32 @@ def body_too_large(limit: int) -> APIError:
     return APIError(f"The request body is too large: at most {limit} bytes are accepted.", status=413)
 
 
+def nested_too_deeply() -> APIError:
+    return broken_json("it is nested too deeply.")
+
+
+def body_too_heavy() -> APIError:
+    return APIError(
+        "The request body has too many values to be decoded in one go. Send them in several requests.", status=413
+    )
+
+
 def gone() -> APIError:
     """For the log: nobody is there to read it."""
     return APIError("The client closed the connection before its request was complete.")
 
 
-def body_too_slow() -> APIError:
-    return APIError("The request body did not arrive in time.", status=408)
+def body_too_slow(pause: int, least: int) -> APIError:
+    """`pause` in seconds, `least` in bytes per second."""
+    return APIError(
+        f"The request body did not arrive in time: a client may pause for {pause} seconds, and must send at least "
+        f"{least} bytes per second otherwise.",
+        status=408,
+    )
+
+
+def upload_too_slow() -> APIError:
+    return APIError("The file did not arrive in time.", status=408)
 
 
 # --- 400 and 413: files and uploads
@@ -227,6 +255,10 @@ def thread_is_busy_for_messages(thread_id: str, run_id: str) -> APIError:
     return APIError(f"Can't add messages to {thread_id} while a run {run_id} is active.")
 
 
+def thread_is_full(thread_id: str, most: int) -> APIError:
+    return APIError(f"Can't add messages to {thread_id}: a thread has {most} messages at most.")
+
+
 def thread_has_active_run(thread_id: str, run_id: str) -> APIError:
     return APIError(f"Thread {thread_id} already has an active run {run_id}.")
 
@@ -268,3 +300,7 @@ def internal(request_id: str) -> APIError:
 
 def overloaded(reason: str) -> APIError:
     return APIError(reason, status=503, type="server_error", headers={"retry-after": "1"})
+
+
+def no_memory_for_bodies() -> APIError:
+    return overloaded("The server holds as many large requests as it has memory for. Please try again soon.")

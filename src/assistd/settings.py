@@ -39,6 +39,8 @@ _RANGES = {
     "kept_prompt_bytes": (0, 100_000_000),
     "lease_seconds": (1, 86_400),
     "max_body_bytes": (1, 1_000_000_000),
+    "body_memory_bytes": (1, 1_000_000_000_000),
+    "stall_seconds": (1, 86_400),
     "ingest_concurrency": (0, 1000),
     "code_seconds": (1, 86_400),
     "code_memory_mb": (64, 1_000_000),
@@ -122,6 +124,14 @@ class Settings:
     )
     lease_seconds: int = _setting(15, "A worker silent for this long has its runs taken over.")
     max_body_bytes: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
+    body_memory_bytes: int = _setting(
+        256 * 1024 * 1024,
+        "Bytes of large request bodies that one process holds at the same time, half of them for one project at most; "
+        "others wait.",
+    )
+    stall_seconds: int = _setting(
+        30, "A client that stops for this long while it sends a body, or takes an answer, is given up."
+    )
     log_level: str = _setting("info", "debug, info, warning or error.")
     log_format: str = _setting("auto", "text, json, or auto: text on a terminal, else json.")
 

@@ -142,6 +142,7 @@ ASSISTANTS: list[tuple[Any, Error]] = [
     (1.5, Error(400, "Invalid type: expected an object, but got a decimal number instead.", None, "invalid_type")),
 ]
 
+TEXT = {"type": "text", "text": "a"}
 HELLO = {"role": "user", "content": "hello"}
 ROLES = "'user' and 'assistant'"
 PARTS = "'text', 'image_url', and 'image_file'"
@@ -178,6 +179,13 @@ MESSAGES: list[tuple[Any, Error]] = [
         ),
     ),
     ({**HELLO, "file_ids": ["file-1"]}, unknown("file_ids")),
+    ({"role": "user", "content": [TEXT] * 1001}, too_many("content", 1000, 1001)),
+    ({"role": "user", "content": [TEXT] * 999 + [{**TEXT, "a": 1}]}, unknown("content[999].a")),
+    ({**HELLO, "attachments": [{}] * 501}, too_many("attachments", 500, 501)),
+    (
+        {**HELLO, "attachments": [{"file_id": "file-1", "tools": [{"type": "file_search"}] * 21}]},
+        too_many("attachments[0].tools", 20, 21),
+    ),
     ({**HELLO, "attachments": {}}, wrong_type("attachments", "an array of objects", "an object")),
     ({**HELLO, "attachments": [{}]}, missing("attachments[0].file_id")),
     (
@@ -188,6 +196,8 @@ MESSAGES: list[tuple[Any, Error]] = [
 ]
 
 THREADS: list[tuple[Any, Error]] = [
+    ({"messages": [HELLO] * 33}, too_many("messages", 32, 33)),
+    ({"messages": [HELLO] * 3000}, too_many("messages", 32, 3000)),
     ({"messages": {}}, wrong_type("messages", "an array of objects", "an object")),
     ({"messages": [HELLO, {"role": "user"}]}, missing("messages[1].content")),
     ({"messages": [HELLO, {"role": "human", "content": "x"}]}, not_among("messages[1].role", "human", ROLES)),
@@ -418,6 +428,7 @@ ON_A_THREAD: list[tuple[Any, Error]] = [
     *RUNS,
     ({**RUN, "thread": {}}, unknown("thread")),
     ({**RUN, "tool_resources": {}}, unknown("tool_resources")),
+    ({**RUN, "additional_messages": [HELLO] * 501}, too_many("additional_messages", 500, 501)),
     ({**RUN, "additional_messages": {}}, wrong_type("additional_messages", "an array of objects", "an object")),
     ({**RUN, "additional_messages": [{"role": "user"}]}, missing("additional_messages[0].content")),
     (
@@ -429,6 +440,7 @@ ON_A_THREAD: list[tuple[Any, Error]] = [
 WITH_A_THREAD: list[tuple[Any, Error]] = [
     *RUNS,
     ({**RUN, "additional_messages": []}, unknown("additional_messages")),
+    ({**RUN, "thread": {"messages": [HELLO] * 33}}, too_many("thread.messages", 32, 33)),
     ({**RUN, "thread": []}, wrong_type("thread", "an object", "an array")),
     ({**RUN, "thread": {"messages": [{"role": "user"}]}}, missing("thread.messages[0].content")),
     (
@@ -441,6 +453,7 @@ WITH_A_THREAD: list[tuple[Any, Error]] = [
 OUTPUTS: list[tuple[Any, Error]] = [
     ({}, missing("tool_outputs")),
     ({"tool_outputs": None}, wrong_type("tool_outputs", "an array of objects", "null")),
+    ({"tool_outputs": [{}] * 1001}, too_many("tool_outputs", 1000, 1001)),
     ({"tool_outputs": {}}, wrong_type("tool_outputs", "an array of objects", "an object")),
     ({"tool_outputs": ["x"]}, wrong_type("tool_outputs[0]", "an object", "a string")),
     ({"tool_outputs": [{"output": "x"}]}, missing("tool_outputs[0].tool_call_id")),

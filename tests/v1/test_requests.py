@@ -104,6 +104,13 @@ def test_a_run_with_all_that_it_may_say() -> None:
             "file_ids",
             "array_above_max_length",
         ),
+        (wire.CreateThread, {"messages": [SAID] * 33}, "messages", "array_above_max_length"),
+        (
+            wire.CreateThreadAndRun,
+            {"assistant_id": "a", "thread": {"messages": [SAID] * 33}},
+            "thread.messages",
+            "array_above_max_length",
+        ),
         (wire.CreateMessage, {"role": "user", "content": [{"type": "text", "text": "x"}]}, "content", "invalid_type"),
         (wire.CreateMessage, {**SAID, "attachments": []}, "attachments", "unknown_parameter"),
         (

@@ -134,9 +134,10 @@ def test_a_body_may_be_empty() -> None:
     assert request(body=b"").body(CreateThread) == CreateThread()
 
 
-def test_nesting_is_limited_wherever_anything_may_stand() -> None:
+def test_nesting_beyond_what_python_can_take_is_told() -> None:
+    """The door lets far less in (`json_weight`)."""
     assert decode(parameters(nested(197)), FunctionObject).parameters is not None
-    for levels in (199, 400, 900, 990, 1100, 50_000):
+    for levels in (1100, 50_000):
         body = parameters(None).replace(b"null", b"[" * levels + b"1" + b"]" * levels)
         with pytest.raises(APIError, match="nested too deeply") as refusal:
             decode(body, FunctionObject)
@@ -157,6 +158,37 @@ def test_the_character_that_cannot_be_kept_is_found_anywhere(value: Any) -> None
 def test_what_only_looks_like_it_is_no_fault() -> None:
     """An escaped backslash before `u0000`."""
     assert decode(parameters("\\u0000"), FunctionObject).parameters == {"x": "\\u0000"}
+
+
+LONE = [
+    *(rb'"\ud800"', rb'"\uDFFF"', rb'"\udc00\ud800"', rb'"\ud83d\ud83d\ude00"', rb'"\ud83d\n"', rb'"a\ud83dx"'),
+    b'"\xed\xa0\x80"',
+]
+PLACES = [
+    *(b'{"name": %b}', b'{"name": "f", %b: 1}', b'{"name": "f", "parameters": {"a": [{%b: 1}]}}'),
+    *(b'{"name": 5, "description": %b}', b'{"name": "f", "unknown": %b}'),
+    rb'{"description": "\ud83d\ude00 \\ud800", "name": %b}',
+]
+
+
+@pytest.mark.parametrize("lone", LONE)
+@pytest.mark.parametrize("body", PLACES)
+def test_half_of_a_surrogate_pair_gets_its_own_words(body: bytes, lone: bytes) -> None:
+    """Wherever it stands, as an escape or as bytes, and whatever else is wrong."""
+    with pytest.raises(APIError, match=r"(\\u[dD][89a-fA-F]..|0xeda080) is half of a surrogate pair") as refusal:
+        decode(body % lone, FunctionObject)
+    assert refusal.value.message.startswith("We could not parse the JSON body of your request: ")
+    assert (refusal.value.status, refusal.value.param, refusal.value.code) == (400, None, None)
+
+
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\ud800", r"\\\ud83d\uDE00", r"\ue000\ud7ff"])
+def test_what_only_looks_like_a_lone_surrogate_is_none(text: str) -> None:
+    assert decode(b'{"name": "f", "description": "%b"}' % text.encode(), FunctionObject).description == json.loads(
+        f'"{text}"'
+    )
+    with pytest.raises(APIError, match=r"^We could not parse") as refusal:
+        decode(b'{"name": "f", "description": "%b" "' % text.encode(), FunctionObject)
+    assert "surrogate" not in refusal.value.message
 
 
 @pytest.mark.parametrize(

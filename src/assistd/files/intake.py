@@ -65,7 +65,7 @@ async def take_in(db: Database, blobs: Blobs, chunks: AsyncIterator[bytes]) -> A
 async def adopt(conn: Any, blob: LooseBlob) -> None:
     """Take a blob out of the loose ones, in the transaction that writes its owner."""
     if await conn.fetchval(SQL["adopt"], blob.key, blob.due) is None:
-        raise errors.body_too_slow()
+        raise errors.upload_too_slow()
 
 
 async def take_due(conn: Any, limit: int, lease_seconds: int) -> list[str]:

@@ -108,6 +108,7 @@ class Runs:
                 raise errors.nothing_to_run()
             await store.create(conn, project_id, new, claim, elsewhere)
             if options.additional_messages:
+                await threads.require_room(conn, thread_id, len(options.additional_messages))
                 terms = Terms(self._embedding_model, implicit=manner.retrieval)
                 await threads.add_messages(conn, project_id, thread_id, options.additional_messages, terms)
         return self._begin_new(project_id, new, claim, options.stream)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from assistd.assistants.wire import ModelName
-from assistd.threads.wire import CreateMessage, CreateThread, IncompleteDetails
+from assistd.threads.wire import MAX_ADDITIONAL_MESSAGES, CreateMessage, CreateThread, IncompleteDetails
 from assistd.vector_stores.tool_resources import ToolResources
 from assistd.web.tools import (
     Instructions,
@@ -21,6 +21,8 @@ from assistd.web.tools import (
     TopP,
 )
 from assistd.web.wire import Metadata, RequestBody
+
+MAX_OUTPUTS = 1_000  # far above what a model calls at once; what the original's limit was is not known
 
 INCLUDE_CONTENT = "step_details.tool_calls[*].file_search.results[*].content"
 
@@ -62,7 +64,7 @@ class CreateRun(RunOptions, frozen=True, kw_only=True):
     """A new run on a thread."""
 
     additional_instructions: Instructions | None = None
-    additional_messages: list[CreateMessage] | None = None
+    additional_messages: Annotated[list[CreateMessage], Meta(max_length=MAX_ADDITIONAL_MESSAGES)] | None = None
 
 
 class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True):
@@ -88,7 +90,7 @@ class ToolOutput(RequestBody, frozen=True):
 class SubmitToolOutputs(RequestBody, frozen=True):
     """The outputs a run waits for, all of them."""
 
-    tool_outputs: list[ToolOutput]
+    tool_outputs: Annotated[list[ToolOutput], Meta(max_length=MAX_OUTPUTS)]
     stream: bool | None = None
 
 

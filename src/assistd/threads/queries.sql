@@ -97,15 +97,27 @@ UNION ALL (
 ORDER BY seq DESC LIMIT $4
 
 -- name: create_message
--- The lock waits for a run that is just being created or just finishing, and then sees its outcome.
+-- The lock waits for a run that is just being created or just finishing, and then sees its outcome. Messages are
+-- counted only where the thread can have $8 of them: where as many objects were made after it.
 WITH thread AS (
-    SELECT id, active_run_id FROM threads WHERE id = $1 AND project_id = $2 FOR SHARE
+    SELECT id, active_run_id,
+        CASE WHEN (SELECT last_value FROM object_seq) - seq >= $8 THEN
+            (SELECT count(*) FROM (SELECT FROM messages m WHERE m.thread_id = threads.id LIMIT $8) AS most) >= $8
+        ELSE false END AS is_full
+    FROM threads WHERE id = $1 AND project_id = $2 FOR SHARE
 ), created AS (
     INSERT INTO messages (id, thread_id, role, status, completed_at, content, attachments, metadata)
-    SELECT $3, id, $4, 'completed', unix_now(), $5, $6, $7 FROM thread WHERE active_run_id IS NULL
+    SELECT $3, id, $4, 'completed', unix_now(), $5, $6, $7 FROM thread WHERE active_run_id IS NULL AND NOT is_full
     RETURNING *
 )
-SELECT thread.active_run_id, created.* FROM thread LEFT JOIN created ON true
+SELECT thread.active_run_id, thread.is_full, created.* FROM thread LEFT JOIN created ON true
+
+-- name: has_room
+-- Whether a thread that may have $3 messages has room for $2 more.
+SELECT CASE WHEN (SELECT last_value FROM object_seq) - seq + $2 > $3::bigint THEN
+    (SELECT count(*) FROM (SELECT FROM messages m WHERE m.thread_id = $1 LIMIT $3) AS most) + $2 <= $3
+ELSE true END
+FROM threads WHERE id = $1
 
 -- name: thread_exists
 SELECT EXISTS (SELECT FROM threads WHERE id = $1 AND project_id = $2)

@@ -13,6 +13,7 @@ from assistd.threads import attachments
 from assistd.threads.attachments import Terms
 from assistd.threads.sought import EVERY_THREAD, Sought
 from assistd.threads.wire import (
+    MAX_MESSAGES,
     CreateMessage,
     CreateThread,
     IncompleteDetails,
@@ -125,14 +126,23 @@ async def create_message(conn: Any, project_id: str, thread_id: str, new: Create
     if attachments.bring_files([new]):
         # Two messages that share a lock on the thread would wait for each other when both come to change it.
         await conn.execute(SQL["lock_resources_of"], thread_id, project_id)
-    row = await conn.fetchrow(SQL["create_message"], thread_id, project_id, ids.new("msg_"), *_columns(new))
+    columns = _columns(new)
+    row = await conn.fetchrow(SQL["create_message"], thread_id, project_id, ids.new("msg_"), *columns, MAX_MESSAGES)
     if row is None:
         raise errors.not_found("thread", thread_id)
     if row["active_run_id"] is not None:
         raise errors.thread_is_busy_for_messages(thread_id, row["active_run_id"])
+    if row["is_full"]:
+        raise errors.thread_is_full(thread_id, MAX_MESSAGES)
     if attachments.bring_files([new]):
         await attachments.take_in(conn, project_id, thread_id, [new], terms)
     return message(row)
+
+
+async def require_room(conn: Any, thread_id: str, more: int) -> None:
+    """Raise APIError where a thread has no room for so many messages more."""
+    if not await conn.fetchval(SQL["has_room"], thread_id, more, MAX_MESSAGES):
+        raise errors.thread_is_full(thread_id, MAX_MESSAGES)
 
 
 async def add_messages(

@@ -14,6 +14,13 @@ from assistd.web.tools import CodeInterpreterTool, Detail
 from assistd.web.wire import Metadata, RequestBody
 
 MAX_CONTENT = 256_000
+MAX_MESSAGES = 100_000  # in one thread
+MAX_INITIAL_MESSAGES = 32  # of a thread's creation
+# What the original's limits were is not known; these are far above what anybody sends.
+MAX_ADDITIONAL_MESSAGES = 500
+MAX_PARTS = 1_000
+MAX_ATTACHMENTS = 500
+MAX_ATTACHMENT_TOOLS = 20
 
 Role = Literal["user", "assistant"]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
@@ -66,15 +73,20 @@ class Attachment(RequestBody, frozen=True):
     """A file given to tools together with a message."""
 
     file_id: str
-    tools: list[CodeInterpreterTool | FileSearchTypeOnly] | None = None
+    tools: Annotated[list[CodeInterpreterTool | FileSearchTypeOnly], Meta(max_length=MAX_ATTACHMENT_TOOLS)] | None = (
+        None
+    )
+
+
+Parts = list[TextPart | ImageURLPart | ImageFilePart]
 
 
 class CreateMessage(RequestBody, frozen=True):
     """A new message."""
 
     role: Role
-    content: MessageText | Annotated[list[TextPart | ImageURLPart | ImageFilePart], Meta(min_length=1)]
-    attachments: list[Attachment] | None = None
+    content: MessageText | Annotated[Parts, Meta(min_length=1, max_length=MAX_PARTS)]
+    attachments: Annotated[list[Attachment], Meta(max_length=MAX_ATTACHMENTS)] | None = None
     metadata: Metadata | None = None
 
 
@@ -87,7 +99,7 @@ class ModifyMessage(RequestBody, frozen=True):
 class CreateThread(RequestBody, frozen=True):
     """A new thread, maybe with messages."""
 
-    messages: list[CreateMessage] | None = None
+    messages: Annotated[list[CreateMessage], Meta(max_length=MAX_INITIAL_MESSAGES)] | None = None
     tool_resources: ToolResources | None = None
     metadata: Metadata | None = None
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from assistd.assistants.wire import Description, ModelName, Name
 from assistd.runs.wire import TokenBudget, TruncationStrategy
-from assistd.threads.wire import MessageText, Role
+from assistd.threads.wire import MAX_ADDITIONAL_MESSAGES, MAX_INITIAL_MESSAGES, MessageText, Role
 from assistd.web.tools import (
     CodeInterpreterTool,
     FunctionName,
@@ -98,7 +98,7 @@ class CreateMessage(RequestBody, frozen=True):
 class CreateThread(RequestBody, frozen=True):
     """A new thread, maybe with messages."""
 
-    messages: list[CreateMessage] | None = None
+    messages: Annotated[list[CreateMessage], Meta(max_length=MAX_INITIAL_MESSAGES)] | None = None
     metadata: Metadata | None = None
 
 
@@ -130,7 +130,7 @@ class CreateRun(RunOptions, frozen=True, kw_only=True):
     """A new run on a thread."""
 
     additional_instructions: Instructions | None = None
-    additional_messages: list[CreateMessage] | None = None
+    additional_messages: Annotated[list[CreateMessage], Meta(max_length=MAX_ADDITIONAL_MESSAGES)] | None = None
 
 
 class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ to ask for those, and whoever wants the others only can add a comparison that th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -17,10 +18,12 @@ from assistd.errors import APIError
 from assistd.web.wire import to_json
 
 Value: TypeAlias = str | int | float | bool
-Values: TypeAlias = Annotated[list[str | int | float], Meta(max_length=1000)]
 
 MAX_CONDITIONS = 100
+MAX_VALUES = 1000  # of all `in` and `nin` together
 MAX_DEPTH = 10
+
+Values: TypeAlias = Annotated[list[str | int | float], Meta(max_length=MAX_VALUES)]
 
 
 class _Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
@@ -95,26 +98,39 @@ _ORDERS = {Gt: ">", Gte: ">=", Lt: "<", Lte: "<="}
 def condition(filter: Filter, parameters: list[object], column: str = "attributes") -> str:
     """Return the SQL condition for a filter; its keys and values go to the end of `parameters`, never into the SQL.
 
-    `column` is a json column. Raises APIError where the filter is nested too deeply or has too many comparisons.
+    `column` is a json column. Raises APIError as `check`.
     """
-    return _Writer(parameters, f"{column}::jsonb").write(filter, 1)
+    check(filter)
+    return _Writer(parameters, f"{column}::jsonb").write(filter)
+
+
+def check(filter: Filter) -> None:
+    """Raise APIError for a filter that is nested too deeply or compares too much, whatever it is to be used on."""
+    conditions = values = 0
+    level: Sequence[Filter] = [filter]
+    for depth in count(1):
+        if not level:
+            return
+        if depth > MAX_DEPTH:
+            raise _refused(f"at most {MAX_DEPTH} levels of filters are supported")
+        conditions += sum(not isinstance(each, And | Or) for each in level)
+        values += sum(len(each.value) for each in level if isinstance(each, In | Nin))
+        if conditions > MAX_CONDITIONS:
+            raise _refused(f"at most {MAX_CONDITIONS} comparisons are supported")
+        if values > MAX_VALUES:
+            raise _refused(f"at most {MAX_VALUES} values are supported in its lists")
+        level = [inner for each in level if isinstance(each, And | Or) for inner in each.filters]
 
 
 class _Writer:
     def __init__(self, parameters: list[object], attributes: str) -> None:
         self._parameters = parameters
         self._attributes = attributes
-        self._count = 0
 
-    def write(self, filter: Filter, depth: int) -> str:
-        if depth > MAX_DEPTH:
-            raise _refused(f"at most {MAX_DEPTH} levels of filters are supported")
+    def write(self, filter: Filter) -> str:
         if isinstance(filter, And | Or):
             word = " AND " if isinstance(filter, And) else " OR "
-            return f"({word.join(self.write(inner, depth + 1) for inner in filter.filters)})"
-        self._count += 1
-        if self._count > MAX_CONDITIONS:
-            raise _refused(f"at most {MAX_CONDITIONS} comparisons are supported")
+            return f"({word.join(map(self.write, filter.filters))})"
         found = f"({self._attributes} -> {self._add(filter.key)}::text)"
         match filter:
             case Eq(value=value):

@@ -6,7 +6,7 @@ from assistd import errors
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.llm.protocol import ModelError, ModelRateLimited, ModelUnavailable
-from assistd.vector_stores import store
+from assistd.vector_stores import filters, store
 from assistd.vector_stores.search import Query, Searcher
 from assistd.vector_stores.search_wire import Search, SearchPage, SearchRanking, shown_hit
 from assistd.vector_stores.words import rewrite
@@ -35,6 +35,8 @@ def paths(db: Database, searcher: Searcher) -> list[Path]:
 
 
 def _query(search: Search) -> Query:
+    if search.filters is not None:
+        filters.check(search.filters)
     texts = [search.query] if isinstance(search.query, str) else search.query
     ranking = search.ranking_options or SearchRanking()
     return Query(

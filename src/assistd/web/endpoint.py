@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +24,8 @@ from assistd import errors, ids
 from assistd.db.pool import is_away, is_contended
 from assistd.errors import APIError
 from assistd.web.auth import Keyring
-from assistd.web.body import Body
+from assistd.web.body import DEFAULT_STALL_SECONDS, Body
+from assistd.web.memory import Memory
 from assistd.web.request import PREFIXES, Request, check_id
 
 log = structlog.get_logger("assistd.web")
@@ -87,10 +89,12 @@ class Path:
 
 @dataclass(frozen=True)
 class Door:
-    """What every endpoint needs: who may come in, and how much they may bring."""
+    """What every endpoint needs: who may come in, how much they may bring, and how long they may pause meanwhile."""
 
     keyring: Keyring
     max_body_bytes: int
+    memory: Memory = field(default_factory=Memory)
+    stall_seconds: float = DEFAULT_STALL_SECONDS
 
 
 @dataclass
@@ -103,9 +107,12 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reply = _Reply(send, ids.request_id())
         structlog.contextvars.bind_contextvars(request_id=reply.request_id)
+        headers = _decoded(scope)
+        body = Body(receive, headers, self.door.stall_seconds)
         try:
-            await self._answer(scope, receive, reply)
+            await self._answer(scope, headers, body, receive, reply)
         except APIError as refusal:
+            await body.drain()
             await reply.error(refusal)
         except Exception as fault:
             if is_away(fault):
@@ -118,16 +125,18 @@ class Endpoint:
                 log.exception("request failed", method=scope["method"], path=scope["path"])
                 await reply.error(errors.internal(reply.request_id))
         finally:
+            await body.close()
             _log_request(scope, reply)
             structlog.contextvars.unbind_contextvars("request_id")
 
-    async def _answer(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], body: Body, receive: Receive, reply: _Reply
+    ) -> None:
         method = scope["method"]
-        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers), headers)
         handler, any_prefix = self._handler(method, scope["path"], headers.get("openai-beta"))
-        body = Body(receive, headers)
         whole = method == "POST" and not self.path.streamed
+        memory = self.door.memory
         request = Request(
             id=reply.request_id,
             project_id=project_id,
@@ -137,15 +146,10 @@ class Endpoint:
             },
             query_string=scope["query_string"].decode(errors="replace"),
             headers=headers,
-            raw_body=await body.whole(self.door.max_body_bytes) if whole else b"",
-            chunks=body.stream if method == "POST" and self.path.streamed else None,
+            raw_body=await body.whole(self.door.max_body_bytes, memory, project_id) if whole else b"",
+            chunks=partial(body.stream, memory=memory, owner=project_id) if self.path.streamed else None,
         )
-        try:
-            answer = await handler(request)
-        except APIError:
-            if self.path.streamed and method == "POST":
-                await body.drain()
-            raise
+        answer = await handler(request)
         if isinstance(answer, Events):
             await reply.stream(200, "text/event-stream; charset=utf-8", {}, answer.frames, receive)
         elif isinstance(answer, Relayed):
@@ -179,6 +183,7 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer what no route matched, as ASGI application."""
     if scope["type"] != "http":
         return
+    await Body(receive, _decoded(scope)).drain()
     await _Reply(send, ids.request_id()).error(errors.unknown_url(scope["method"], scope["path"]))
 
 
@@ -262,6 +267,11 @@ class _Reply:
         if self.project_id:
             headers.append((b"openai-project", self.project_id.encode()))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def _decoded(scope: Scope) -> dict[str, str]:
+    """Return a request's headers, with their names in lower case."""
+    return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -19,10 +19,11 @@ import msgspec.inspect as ms
 from assistd.errors import APIError
 
 
-def explain(value: Any, kind: ms.Type, path: str = "", order: Sequence[Any] = ()) -> APIError | None:
+def explain(value: Any, kind: ms.Type, path: str = "", order: Sequence[Any] = (), passed: str = "") -> APIError | None:
     """Return the first fault of a decoded JSON value against a type, or None if it has none.
 
     `order`: how the choices of an enumeration are listed; msgspec's description has them sorted.
+    `passed`: the path up to which the value is known to fit, so that what stands before it in lists is not looked at.
     """
     kinds = [k for k in _alternatives(kind) if not isinstance(k, ms.NoneType)]
     if value is None:
@@ -37,11 +38,11 @@ def explain(value: Any, kind: ms.Type, path: str = "", order: Sequence[Any] = ()
         return None if value in allowed else _not_among(value, allowed, path)
     structs = [k for k in fitting if isinstance(k, ms.StructType)]
     if structs:
-        return _explain_object(value, structs, path)
-    return _explain_plain(value, fitting[0], path, order)
+        return _explain_object(value, structs, path, passed)
+    return _explain_plain(value, fitting[0], path, order, passed)
 
 
-def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: str) -> APIError | None:
+def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: str, passed: str) -> APIError | None:
     struct, tag_field = structs[0], structs[0].tag_field
     if tag_field is not None:
         tags = [s.tag for s in structs]
@@ -64,7 +65,7 @@ def _explain_object(value: dict[str, Any], structs: list[ms.StructType], path: s
         if name not in known:
             continue
         order = _choices(struct.cls, known[name].name)
-        if fault := explain(item, known[name].type, _join(path, name), order):
+        if fault := explain(item, known[name].type, _join(path, name), order, passed):
             return fault
     return None
 
@@ -81,7 +82,7 @@ def _choices(struct: type, field: str) -> list[Any]:
     return of(get_type_hints(struct, include_extras=True)[field])
 
 
-def _explain_plain(value: Any, kind: ms.Type, path: str, order: Sequence[Any]) -> APIError | None:
+def _explain_plain(value: Any, kind: ms.Type, path: str, order: Sequence[Any], passed: str) -> APIError | None:
     match kind:
         case ms.StrType():
             return _explain_string(value, kind, path)
@@ -90,10 +91,18 @@ def _explain_plain(value: Any, kind: ms.Type, path: str, order: Sequence[Any]) -
         case ms.ListType():
             if fault := _explain_length(value, kind, path):
                 return fault
-            return _first(explain(item, kind.item_type, f"{path}[{i}]", order) for i, item in enumerate(value))
+            first = _index(path, passed)
+            items = enumerate(value[first:], first)
+            return _first(explain(item, kind.item_type, f"{path}[{i}]", order, passed) for i, item in items)
         case ms.DictType():
             return _explain_map(value, kind, path)
     return None
+
+
+def _index(path: str, passed: str) -> int:
+    """Return the index of a list's first item that may have a fault."""
+    digits = passed[len(path) + 1 :].partition("]")[0] if passed.startswith(f"{path}[") else ""
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _explain_string(value: str, kind: ms.StrType, path: str) -> APIError | None:

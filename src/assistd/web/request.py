@@ -39,11 +39,20 @@ NOUNS = {
     "batch_id": "file batch",
 }
 
+_MAX_PARAMETERS = 1000
+
 _INTEGER = re.compile(r"-?[0-9]{1,100}\Z")
 
-# Levels of nesting in a body. Python's own limit is near a thousand and depends on who calls; no schema comes near.
-_MAX_DEPTH = 200
-_TOO_DEEP = "it is nested too deeply."
+# U+0000 as JSON has it: behind an even number of backslashes.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
+# Everything up to the first half of a pair that stands alone, which is the group.
+_LONE_SURROGATE = re.compile(
+    rb"(?:[^\\]++|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?![dD][89a-fA-F]))*+"
+    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_ENCODED_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+# Where msgspec says that a fault is.
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`\Z")
 
 # What decoding raises besides a ValidationError, which is a DecodeError too.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -80,14 +89,21 @@ class Request(msgspec.Struct, frozen=True):
     def query(self) -> dict[str, list[str]]:
         """The query by name; `include[]=a&include[]=b` and `include[0]=a` are both `include`."""
         found: dict[str, list[str]] = {}
-        for name, value in parse_qsl(self.query_string, keep_blank_values=True):
+        for name, value in self._pairs():
             found.setdefault(name.partition("[")[0], []).append(value)
         return found
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The query's names and values. Raises APIError for more than anybody means."""
+        try:
+            return parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+        except ValueError:
+            raise APIError(f"Invalid query: at most {_MAX_PARAMETERS} parameters are accepted.") from None
 
     def members(self, name: str) -> dict[str, str]:
         """The query's `name[key]=value` by key; where a key comes twice, its last value. Raises APIError for no key."""
         found = {}
-        for parameter, value in parse_qsl(self.query_string, keep_blank_values=True):
+        for parameter, value in self._pairs():
             within = parameter.startswith(f"{name}[")
             if parameter == name or (within and not parameter.endswith("]")):
                 raise APIError(
@@ -124,17 +140,19 @@ def check_id(param: str, value: str, *, any_prefix: bool = False) -> str:
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """Decode JSON into a struct. An empty body counts as `{}`, as `POST /threads` may have none."""
+    """Decode JSON into a struct. An empty body counts as `{}`, as `POST /threads` may have none.
+
+    Raises APIError in the words of the original service, and for what could be decoded and not be kept.
+    """
     body = body or b"{}"
     try:
         value = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as refusal:
         raise _explained(_read_json(body), kind, refusal) from None
     except _UNREADABLE as fault:
-        raise _broken(fault) from None
-    # Both are rare, and cheaply ruled out without a look at every value.
-    if b"\\u0000" in body or body.count(b"{") + body.count(b"[") > _MAX_DEPTH:
-        _check_storable(_read_json(body))
+        raise _broken(body, fault) from None
+    if b"\\u0000" in body and _NUL.search(body):
+        raise APIError("Invalid body: the character U+0000 cannot be stored.", code="invalid_value")
     return value
 
 
@@ -143,38 +161,34 @@ def _read_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except _UNREADABLE as fault:
-        raise _broken(fault) from None
+        raise _broken(body, fault) from None
 
 
-def _broken(fault: Exception) -> APIError:
-    return errors.broken_json(_TOO_DEEP if isinstance(fault, RecursionError) else str(fault))
+def _broken(body: bytes, fault: Exception) -> APIError:
+    if isinstance(fault, RecursionError):
+        return errors.nested_too_deeply()
+    if (half := _half_of_a_pair(body, fault)) is not None:
+        return errors.broken_json(f"{half} is half of a surrogate pair, and no character without the other half.")
+    return errors.broken_json(str(fault))
+
+
+def _half_of_a_pair(body: bytes, fault: Exception) -> str | None:
+    """Return the lone surrogate that made a body unreadable, as it stands there."""
+    if isinstance(fault, UnicodeDecodeError):
+        found = fault.object[fault.start : fault.start + 3]
+        return f"0x{found.hex()}" if _ENCODED_SURROGATE.fullmatch(found) else None
+    match = _LONE_SURROGATE.match(body)
+    return None if match is None else match[1].decode()
 
 
 def _explained(value: Any, kind: type[Any], refusal: msgspec.ValidationError) -> APIError:
+    place = _PLACE.search(str(refusal))
+    found = explain(value, _descriptions(kind), passed=place[1] if place else "")
     # The walk knows every constraint in use; should a type ever say more than it knows, msgspec's words do.
-    return explain(value, _descriptions(kind)) or APIError(f"Invalid body: {refusal}", code="invalid_value")
+    return found or APIError(f"Invalid body: {refusal}", code="invalid_value")
 
 
 _descriptions: Callable[[Any], msgspec.inspect.Type] = cache(msgspec.inspect.type_info)
-
-
-def _check_storable(value: Any) -> None:
-    """Refuse what would be accepted here and fail later: U+0000, and more nesting than the stack has room for."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise errors.broken_json(_TOO_DEEP)
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below += item
-                below += item.values()
-            elif isinstance(item, list):
-                below += item
-            elif isinstance(item, str) and "\x00" in item:
-                raise APIError("Invalid body: the character U+0000 cannot be stored.", code="invalid_value")
-        level = below
 
 
 def _limit(values: list[str], default: int, most: int) -> int:

@@ -7,12 +7,15 @@ and shown again is the normalised JSON that the functions below make of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from assistd.errors import APIError
 from assistd.web.wire import RequestBody
+
+T = TypeVar("T")
 
 FunctionName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+\Z")]
 Detail = Literal["auto", "low", "high"]
@@ -20,6 +23,9 @@ ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Instructions = Annotated[str, Meta(max_length=256_000)]
+
+# Of all tools of an assistant or a run, and of a response format: each list of runs may have a hundred of them.
+MAX_BYTES = 1024 * 1024
 
 _DEFAULT_RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
 
@@ -78,8 +84,8 @@ Tool = CodeInterpreterTool | FileSearchTool | FunctionTool
 
 
 def normalize_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    """Return tools as they are shown: defaults filled in, what was left out left out."""
-    return [_normalize_tool(tool) for tool in tools]
+    """Return tools as they are shown: defaults filled in, what was left out left out. Raises APIError for too much."""
+    return _bounded([_normalize_tool(tool) for tool in tools], "tools")
 
 
 def _normalize_tool(tool: Tool) -> dict[str, Any]:
@@ -140,8 +146,9 @@ ResponseFormat = Literal["auto"] | TextFormat | JsonObjectFormat | JsonSchemaFor
 
 
 def normalize_format(response_format: ResponseFormat | None) -> Any:
-    """Return a response format as it is shown: as given, without what was left out."""
-    return _without_nulls("auto" if response_format is None else msgspec.to_builtins(response_format))
+    """Return a response format as it is shown: as given, without what was left out. Raises APIError for too much."""
+    shown = _without_nulls("auto" if response_format is None else msgspec.to_builtins(response_format))
+    return _bounded(shown, "response_format")
 
 
 # --- tool choice
@@ -173,6 +180,18 @@ ToolChoice = Literal["none", "auto", "required"] | NamedFunction | NamedCodeInte
 def normalize_choice(choice: ToolChoice | None) -> Any:
     """Return a tool choice as it is shown."""
     return "auto" if choice is None else msgspec.to_builtins(choice)
+
+
+def _bounded(shown: T, param: str) -> T:
+    """Return what is shown again with every object that has it. Raises APIError where that would be too much."""
+    size = len(msgspec.json.encode(shown))
+    if size > MAX_BYTES:
+        raise APIError(
+            f"Invalid '{param}': too large. Expected at most {MAX_BYTES} bytes of JSON, but got {size} instead.",
+            param=param,
+            code="invalid_value",
+        )
+    return shown
 
 
 def _without_nulls(value: Any) -> Any:
