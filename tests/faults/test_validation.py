@@ -137,7 +137,7 @@ def test_a_picture_is_no_document(api: Api) -> None:
         {"temperature": 0, "top_p": 0},
         {"temperature": 2, "top_p": 1},
         {"temperature": 2.0, "top_p": 1.0},
-        {"tools": [function(name="f" * 64)] * 128},
+        {"tools": [function(name=f"{n:a<64}") for n in range(128)]},
         {"name": None, "tools": None, "metadata": None, "temperature": None, "response_format": None},
         {"tools": [], "metadata": {}, "tool_resources": {}},
     ],

@@ -12,9 +12,10 @@ from assistd.assistants import store as assistants
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.jobs.store import Claim
+from assistd.runs.new_run import compose
 from assistd.runs.progress import Claimed
 from assistd.runs.routes import Runs
-from assistd.runs.store import Manner, compose
+from assistd.runs.store import Manner
 from assistd.runs.wire import CreateRun, CreateThreadAndRun, Run
 from assistd.threads.wire import CreateMessage, CreateThread
 from assistd.web.endpoint import Events

@@ -140,7 +140,8 @@ def test_an_assistant_of_v2_is_read_and_run_by_v1(november: OldSdk, today: opena
     file_id = upload(v1, "sky.txt")
     store = today.vector_stores.create(file_ids=[file_id])
     assert in_store(today, store.id) == [file_id]
-    strict: Any = {"type": "function", "function": WEATHER["function"] | {"strict": True}}
+    parameters = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    strict: Any = {"type": "function", "function": WEATHER["function"] | {"parameters": parameters, "strict": True}}
     tools: Any = [CODE, FILE_SEARCH | {"file_search": {"max_num_results": 3}}, strict]
     made = today.beta.assistants.create(
         model="scripted",
@@ -153,7 +154,7 @@ def test_an_assistant_of_v2_is_read_and_run_by_v1(november: OldSdk, today: opena
     )
     read = november.beta.assistants.retrieve(made.id)
     shows(read)
-    function = {"name": "get_weather", "parameters": {"type": "object"}, "description": "The weather."}
+    function = {"name": "get_weather", "parameters": parameters, "description": "The weather."}
     assert read["tools"] == [CODE, RETRIEVAL, {"function": function, "type": "function"}]
     assert read["file_ids"] == [], "what v2 gave its tools is no file of v1"
     assert read in november.beta.assistants.list(limit=5)["data"]

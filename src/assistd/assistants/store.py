@@ -10,6 +10,7 @@ from assistd import errors, ids
 from assistd.assistants.wire import Assistant, CreateAssistant, ModifyAssistant
 from assistd.db import sql
 from assistd.vector_stores.tool_resources import settle, with_defaults_for
+from assistd.web.checks import check_tools
 from assistd.web.paging import fetch_page
 from assistd.web.tools import normalize_format, normalize_tools
 from assistd.web.wire import Deleted, ListOf, Page, changed, page_of, to_json
@@ -18,10 +19,12 @@ SQL = sql.load(__package__)
 
 
 async def create(conn: Any, project_id: str, new: CreateAssistant, embedding_model: str) -> Assistant:
-    """Add an assistant with the service's defaults filled in. Raises APIError for resources that are not there.
+    """Add an assistant with the service's defaults filled in. Raises APIError for tools and formats that cannot be,
+    and for resources that are not there.
 
     `embedding_model` is what a vector store made on the way remembers.
     """
+    check_tools(new.tools, new.response_format)
     tools = normalize_tools(new.tools or [])
     resources = await settle(conn, project_id, new.tool_resources, embedding_model)
     row = await conn.fetchrow(
@@ -52,7 +55,11 @@ async def get(conn: Any, project_id: str, id: str) -> Assistant:
 
 
 async def modify(conn: Any, project_id: str, id: str, change: ModifyAssistant, embedding_model: str) -> Assistant:
-    """Change what the request names; tools, metadata and each tool's resources are replaced as a whole."""
+    """Change what the request names; tools, metadata and each tool's resources are replaced as a whole.
+
+    Raises APIError.
+    """
+    check_tools(change.tools, change.response_format)
     row = await conn.fetchrow(SQL["lock"], id, project_id)
     if row is None:
         raise errors.not_found("assistant", id)

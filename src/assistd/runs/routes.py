@@ -17,6 +17,7 @@ from assistd.jobs.worker import Worker
 from assistd.runs import prompts, steps, store
 from assistd.runs.executor import Executor
 from assistd.runs.frames import Batch, Position
+from assistd.runs.new_run import check_options, compose
 from assistd.runs.progress import Claimed
 from assistd.runs.store import JOB, Ground, Manner, NewRun
 from assistd.runs.stream import Streams
@@ -93,6 +94,7 @@ class Runs:
 
         `may_be_empty`: also where there is nothing to answer: no message of a user, and no instructions.
         """
+        check_options(options)
         claim = self._worker.claim(JOB)
         # Without messages to add, what is written is one statement and needs no transaction of its own.
         async with self._db.transaction() if options.additional_messages else self._db.acquire() as conn:
@@ -100,7 +102,7 @@ class Runs:
             # Who has the variables of the thread's code is asked first.
             elsewhere = ground.holder if ground.holder != self._worker.name and _codes(options, ground) else None
             claim = None if elsewhere else claim
-            new = store.compose(
+            new = compose(
                 options, ground.assistant, thread_id, now=ground.now, life=self._life, claim=claim, manner=manner
             )
             asks = ground.has_question or _asks(options.additional_messages)
@@ -117,6 +119,7 @@ class Runs:
         self, project_id: str, options: CreateThreadAndRun, manner: Manner, *, may_be_empty: bool = False
     ) -> Run | Events:
         """As `begin`, with a new thread."""
+        check_options(options)
         new_thread = options.thread or CreateThread()
         claim = self._worker.claim(JOB)
         async with self._db.transaction() as conn:
@@ -128,7 +131,7 @@ class Runs:
             thread = await threads.create_thread(conn, project_id, new_thread, terms)
             resources = await settle(conn, project_id, options.tool_resources, self._embedding_model)
             now = await store.now(conn)
-            new = store.compose(
+            new = compose(
                 options,
                 assistant,
                 thread.id,

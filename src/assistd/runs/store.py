@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from assistd import errors, ids
+from assistd import errors
 from assistd.assistants import store as assistants
 from assistd.assistants.wire import Assistant
 from assistd.db import sql
@@ -21,11 +21,10 @@ from assistd.jobs.store import Claim
 from assistd.runs.frames import Batch, Scribe
 from assistd.runs.machine import CANCELLABLE, TERMINAL, Status
 from assistd.runs.steps import streamed_step, usage_of
-from assistd.runs.wire import CreateRun, Run, RunOptions, SubmitToolOutputs, ToolCalls, shown_details
+from assistd.runs.wire import Run, SubmitToolOutputs, ToolCalls, shown_details
 from assistd.threads import store as threads
-from assistd.threads.wire import IncompleteDetails, Thread
+from assistd.threads.wire import IncompleteDetails
 from assistd.web.paging import fetch_page
-from assistd.web.tools import normalize_choice, normalize_format, normalize_tools
 from assistd.web.wire import ListOf, Page, page_of, to_json
 
 SQL = sql.load(__package__)
@@ -75,79 +74,6 @@ class NewRun(msgspec.Struct, frozen=True):
     begin: Batch  # the stream's first events, which stand in the log from the start
     now: float  # the database's time, in Unix seconds
     manner: Manner = Manner()
-
-
-def compose(
-    options: RunOptions,
-    assistant: Assistant,
-    thread_id: str,
-    *,
-    now: float,
-    life: int,
-    claim: Claim | None,
-    manner: Manner,
-    tool_resources: Any = None,
-    created_thread: Thread | None = None,
-) -> NewRun:
-    """Make a new run of its request and assistant, with the events that begin its stream."""
-    truncation = options.truncation_strategy
-    created_at = int(now)
-    run = Run(
-        id=ids.new("run_"),
-        created_at=created_at,
-        assistant_id=assistant.id,
-        thread_id=thread_id,
-        status=Status.QUEUED,
-        started_at=None,
-        expires_at=created_at + life,
-        cancelled_at=None,
-        failed_at=None,
-        completed_at=None,
-        required_action=None,
-        last_error=None,
-        model=options.model or assistant.model,
-        instructions=_instructions(options, assistant),
-        tools=assistant.tools if options.tools is None else to_json(normalize_tools(options.tools)),
-        tool_resources=to_json(tool_resources or {}),
-        metadata=to_json(options.metadata or {}),
-        temperature=assistant.temperature if options.temperature is None else options.temperature,
-        top_p=assistant.top_p if options.top_p is None else options.top_p,
-        reasoning_effort=options.reasoning_effort or assistant.reasoning_effort,
-        max_completion_tokens=options.max_completion_tokens,
-        max_prompt_tokens=options.max_prompt_tokens,
-        truncation_strategy=to_json(
-            {
-                "type": truncation.type if truncation else "auto",
-                "last_messages": truncation.last_messages if truncation else None,
-            }
-        ),
-        incomplete_details=None,
-        usage=None,
-        response_format=assistant.response_format
-        if options.response_format is None
-        else to_json(normalize_format(options.response_format)),
-        tool_choice=to_json(normalize_choice(options.tool_choice)),
-        parallel_tool_calls=options.parallel_tool_calls is not False,
-    )
-    scribe = Scribe(run.id, 0, 0)
-    if created_thread is not None:
-        scribe.event("thread.created", created_thread)
-    shown = streamed(run)
-    scribe.event("thread.run.created", shown)
-    scribe.event("thread.run.queued", shown)
-    begun = None
-    if claim is not None:
-        begun = msgspec.structs.replace(run, status=Status.IN_PROGRESS, started_at=created_at)
-        scribe.event("thread.run.in_progress", streamed(begun))
-    begin = scribe.take()
-    assert begin is not None
-    return NewRun(run, begun, begin, now, manner)
-
-
-def _instructions(options: RunOptions, assistant: Assistant) -> str | None:
-    base = assistant.instructions if options.instructions is None else options.instructions
-    more = options.additional_instructions if isinstance(options, CreateRun) else None
-    return "\n".join(part for part in (base, more) if part) if more else base
 
 
 async def now(conn: Any) -> float:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from assistd.assistants.wire import ModelName
 from assistd.threads.wire import MAX_ADDITIONAL_MESSAGES, CreateMessage, CreateThread, IncompleteDetails
 from assistd.vector_stores.tool_resources import ToolResources
 from assistd.web.tools import (
@@ -41,10 +40,13 @@ class TruncationStrategy(RequestBody, frozen=True):
 
 
 class RunOptions(RequestBody, frozen=True, kw_only=True):
-    """What both ways of creating a run may say; what is absent or null is the assistant's or the default."""
+    """What both ways of creating a run may say; what is absent or null is the assistant's or the default.
+
+    So is an empty model, and so are empty instructions beside one: of clients that send every field they know.
+    """
 
     assistant_id: str
-    model: ModelName | None = None
+    model: str | None = None
     instructions: Instructions | None = None
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     metadata: Metadata | None = None

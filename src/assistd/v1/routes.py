@@ -220,6 +220,8 @@ class _Annex:
             except APIError as refusal:
                 if refusal.param == "attachments" and refusal.code != "unknown_parameter":
                     refusal.param = "file_ids"
+                if refusal.param == "tool_choice":
+                    refusal.message = refusal.message.replace("'file_search'", "'retrieval'")
                 raise
             client = client_of(request.headers)
             if isinstance(answer, Events):

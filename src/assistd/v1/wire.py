@@ -109,10 +109,13 @@ class SetMetadata(RequestBody, frozen=True):
 
 
 class RunOptions(RequestBody, frozen=True, kw_only=True):
-    """What both ways of creating a run may say; what is absent or null is the assistant's or the default."""
+    """What both ways of creating a run may say; what is absent or null is the assistant's or the default.
+
+    So is an empty model, and so are empty instructions beside one: of clients that send every field they know.
+    """
 
     assistant_id: str
-    model: ModelName | None = None
+    model: str | None = None
     instructions: Instructions | None = None
     tools: Tools | None = None
     metadata: Metadata | None = None

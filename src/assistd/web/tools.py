@@ -94,12 +94,18 @@ def _normalize_tool(tool: Tool) -> dict[str, Any]:
             shown: dict[str, Any] = {"name": f.name}
             if f.description is not None:
                 shown["description"] = f.description
-            shown["parameters"] = {"type": "object", "properties": {}} if f.parameters is None else f.parameters
+            shown["parameters"] = _no_parameters(f.strict) if f.parameters is None else f.parameters
             return {"type": "function", "function": {**shown, "strict": bool(f.strict)}}
         case FileSearchTool(file_search=options):
             return {"type": "file_search", "file_search": _normalize_search(options or FileSearchOptions())}
         case CodeInterpreterTool():
             return {"type": "code_interpreter"}
+
+
+def _no_parameters(strict: bool | None) -> dict[str, Any]:
+    """Return the schema of a function that names none; a strict one has to be complete."""
+    schema = {"type": "object", "properties": {}}
+    return {**schema, "required": [], "additionalProperties": False} if strict else schema
 
 
 def _normalize_search(options: FileSearchOptions) -> dict[str, Any]:
