@@ -19,6 +19,7 @@ from dataclasses import replace
 import structlog
 
 from assistd import app, database
+from assistd.child_processes import start_process
 from assistd.llm.routing import Routing
 from assistd.playground.site import is_built
 from assistd.server import HttpServer, reserve
@@ -163,7 +164,7 @@ async def _supervise(settings: Settings, count: int, asked: str, dsn: str, routi
 async def _keep_running(environ: dict[str, str], ending: asyncio.Event) -> None:
     """Run one process, and again when it dies, until told to stop."""
     while not ending.is_set():
-        child = await asyncio.create_subprocess_exec(
+        child = await start_process(
             *(sys.executable, "-m", "assistd.cli", "serve", "--shared-port"),
             stdin=asyncio.subprocess.PIPE,  # its end tells the child that this process is gone
             env=environ,

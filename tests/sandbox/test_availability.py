@@ -7,17 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 
-from assistd.sandbox import drop_rights, seccomp
+from assistd.sandbox import launcher, seccomp
 from assistd.sandbox.bubblewrap import explained
 from assistd.sandbox.engine import Engine
 from assistd.sandbox.engines import engine_of as by_name
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
-from assistd.sandbox.limits import Limits
+from assistd.sandbox.limits import HOST_UIDS, Limits
 from tests.sandbox.boxes import ENGINES, SMALL, engine_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
@@ -91,7 +92,7 @@ NO_NAMESPACES = """
 import asyncio, ctypes, os, sys
 from assistd.sandbox.engines import engine_of
 from assistd.sandbox.faults import SandboxUnavailable
-from assistd.sandbox.limits import Limits
+from assistd.sandbox.limits import HOST_UIDS, Limits
 uid, ready, go = os.getuid(), os.pipe(), os.pipe()
 child = os.fork()
 if child:
@@ -184,21 +185,24 @@ def test_an_ordinary_user_has_the_same_walls(interpreter: Interpreter) -> None:
     assert [name for name in names if not said[name].startswith("held")] == []
 
 
+WANTED = [[users.start, len(users)] for users in HOST_UIDS]
+
+
 @pytest.mark.parametrize(
-    ("uid_map", "user"),
+    ("uid_map", "users"),
     [
-        (["         0          0 4294967295"], 61741),
-        (["0 100000 65536"], 61741),
-        (["0 1000 1", "1 100000 65536"], 61741),
-        (["0 100000 10000"], 9999),
-        (["0 1000 1"], 0),  # an ordinary user outside, and the only one
+        (["         0          0 4294967295"], range(1_900_000_000, 2_100_000_000)),
+        (["0 100000 65536"], range(61_184, 65_520)),
+        (["0 1000 1", "1 100000 65536"], range(61_184, 65_520)),
+        (["0 100000 10000"], [9999]),
+        (["0 1000 1"], [0]),  # an ordinary user outside, and the only one
     ],
 )
-def test_root_becomes_a_user_that_is_there(uid_map: list[str], user: int) -> None:
-    assert drop_rights.user(61741, uid_map) == user
+def test_root_becomes_a_user_that_is_there(uid_map: list[str], users: Container[int]) -> None:
+    assert all(launcher.user(WANTED, uid_map) in users for _ in range(100))
 
 
 def test_the_real_root_runs_nothing() -> None:
     for uid_map in (["0 0 1"], ["0 0 500"], []):
         with pytest.raises(PermissionError):
-            drop_rights.user(61741, uid_map)
+            launcher.user(WANTED, uid_map)

@@ -23,6 +23,7 @@ from tests.sandbox.boxes import ENGINES, SMALL, box, printed, without_filter
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 _IO_URING = Path("/proc/sys/kernel/io_uring_disabled")  # since Linux 6.6
 IO_URING_IS_OFF = _IO_URING.exists() and _IO_URING.read_text().strip() != "0"
+HIGH = 300  # a descriptor that is far from others
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -155,17 +156,19 @@ async def test_a_process_has_no_capabilities_and_gets_none(engine: str, interpre
 async def test_a_process_inherits_three_pipes_and_nothing_else(engine: str, interpreter: Interpreter) -> None:
     keys = os.open(__file__, os.O_RDONLY)
     os.set_inheritable(keys, True)
+    os.dup2(keys, HIGH, inheritable=True)
     try:
         async with box(engine, interpreter) as session:
             code = """
 import os
-for n in range(300):
+for n in range(512):
     try: print(n, os.readlink(f"/proc/self/fd/{n}"))
     except OSError: pass
 """
             held = dict(line.split(" ", 1) for line in (await printed(session, code)).splitlines())
     finally:
         os.close(keys)
+        os.close(HIGH)
     assert set(held) == {"0", "1", "2", "3", "4", "5"}  # 0 to 2 are there for the code
     assert "null" in held["0"]
     if engine == "bubblewrap":

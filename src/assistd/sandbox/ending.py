@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from asyncio.subprocess import Process
 from contextlib import suppress
 from typing import Final
 
+from assistd.sandbox.piped import Child
 from assistd.sandbox.usage import processes
 
 # What takes processes to their end is the freeing of their memory.
@@ -21,7 +21,7 @@ _LOOK: Final = 0.05
 _LOOKS, _SHORT = 50, 0.01
 
 
-async def kill(process: Process) -> None:
+async def kill(process: Child) -> None:
     """Kill a process and all below it; wait until they are gone.
 
     The outermost process collects the others and goes then. It is killed only where it does not: nobody would collect
@@ -44,7 +44,7 @@ async def kill(process: Process) -> None:
                 await process.wait()
 
 
-async def reason(process: Process) -> str:
+async def reason(process: Child) -> str:
     """Return why a process has ended whose pipes are closed, as the end of a sentence, and leave it to be collected.
 
     Sandboxes end as the program in them did: with its status, or with 128 and the number of the signal that killed it.
@@ -62,7 +62,7 @@ async def reason(process: Process) -> str:
     return f"its process has ended with status {status}"
 
 
-async def _status(process: Process) -> int | None:
+async def _status(process: Child) -> int | None:
     for _ in range(_LOOKS):
         if process.returncode is not None:
             return process.returncode

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,9 @@ from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.launch import Shell, spawn
 from assistd.sandbox.limits import UID, Limits
+from assistd.sandbox.piped import PipedProcess
 from assistd.sandbox.private_folders import PrivateFolders
 from assistd.sandbox.session import Session
-
-_DIE_WITH_SERVER: Final = Path(__file__).with_name("die_with_server.py").read_text("utf-8")
 
 _INSTALL: Final = "Install gVisor's runsc (`apt-get install runsc`, or see gvisor.dev), or use bubblewrap."
 _SWITCH: Final = "Set ASSISTD_SANDBOX to bubblewrap, or see gvisor.dev for what runsc needs."
@@ -57,7 +55,7 @@ class Gvisor:
 
     async def spawn(
         self, program: str, bundle: Path, root: Path, environment: Mapping[str, str], inside: Sequence[str]
-    ) -> Process:
+    ) -> PipedProcess:
         """Start a command in a sandbox with a root; `bundle` is a private folder. Raises SandboxUnavailable."""
         state = bundle / "state"
         state.mkdir()
@@ -67,7 +65,7 @@ class Gvisor:
             options.append("--rootless")
         command = [program, *options, "run", f"--bundle={bundle}", f"assistd-{os.urandom(12).hex()}"]
         try:
-            return await spawn([sys.executable, "-I", "-S", "-c", _DIE_WITH_SERVER, str(os.getpid()), *command])
+            return await spawn(command, dies_with=os.getpid())
         except OSError as fault:
             raise SandboxUnavailable(f"runsc did not start: {fault.strerror}.", _INSTALL) from fault
 

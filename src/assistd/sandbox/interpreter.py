@@ -23,6 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from assistd.child_processes import start_process
 from assistd.fetching.progress import At, FetchProgress
 
 _FORMAT: Final = 1  # counted up where a change of this code builds another tree
@@ -121,7 +122,7 @@ async def _build(folder: Path, report: FetchProgress) -> Interpreter:
 async def _run_build(scratch: Path, lock: Path, report: FetchProgress) -> None:
     log = scratch / "build.log"
     with log.open("wb") as errors:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *(sys.executable, "-P", "-m", "assistd.sandbox.interpreter_build", str(scratch), str(lock)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import secrets
-from asyncio.subprocess import PIPE, Process
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,10 +13,12 @@ from typing import Final
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import Limits
+from assistd.sandbox.piped import Child, PipedProcess, start_piped
 from assistd.sandbox.session import Session
 
 # Read once: this process stays what it is while an upgrade puts other files in place.
 _KERNEL: Final = Path(__file__).with_name("kernel.py").read_text("utf-8")
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py").read_text("utf-8")
 
 
 class Shell:
@@ -36,7 +38,7 @@ class Shell:
 
     async def meet(
         self,
-        process: Process,
+        process: Child,
         explained: Callable[[str], SandboxUnavailable],
         *,
         own_kernel: bool = False,
@@ -49,8 +51,27 @@ class Shell:
         return session
 
 
-async def spawn(command: Sequence[str], inherited: Sequence[int] = ()) -> Process:
-    """Start a program with three pipes, and nothing else of this process but the numbers of `inherited`."""
-    return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={}, pass_fds=inherited, cwd="/"
-    )
+async def spawn(
+    command: Sequence[str],
+    *,
+    keep: Sequence[int] = (),
+    dies_with: int | None = None,
+    users: Sequence[range] = (),
+    folder: Path | None = None,
+) -> PipedProcess:
+    """Start an engine's program with three pipes, and of this process nothing else but the descriptors to `keep`.
+
+    See launcher.py for what the others mean. Raises OSError.
+    """
+    options = {
+        "keep": keep,
+        "dies_with": dies_with,
+        "users": [[one.start, len(one)] for one in users],
+        "folder": str(folder) if folder is not None else "",
+    }
+    if not os.access(sys.executable, os.X_OK):
+        # A process that became another user after its start may not run its own Python again. Nothing is lost but a
+        # descriptor that a library opened in this moment: all others are closed by their marks.
+        return await start_piped(command, keep)
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, json.dumps(options)]
+    return await start_piped([*launcher, *command], keep)

@@ -12,8 +12,9 @@ from typing import Final
 
 MB: Final = 1 << 20
 
-# The host's user that sandboxes run as where the server is root: nobody's else, and nobody's home.
-HOST_UID: Final = 61_741
+# The host's users that sandboxes run as where the server is root, each as any one of the first range that there is:
+# numbers that systems give to nobody, and in a container with fewer users, those of systemd's dynamic users.
+HOST_UIDS: Final = (range(1_900_000_000, 2_100_000_000), range(61_184, 65_520))
 
 # The user inside, as /etc/passwd of the interpreter has it.
 UID: Final = 1000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from asyncio.subprocess import Process
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ import msgspec
 
 from assistd.sandbox import ending
 from assistd.sandbox.faults import SessionLost
+from assistd.sandbox.piped import Child
 
 _PIECE: Final = 1 << 16
 # How long a frame and its mark may be apart, in seconds: one is written right after the other.
@@ -48,7 +48,7 @@ class Pipes:
     `largest` is the most that a frame may carry, in bytes; `when_gone` is called when it was ended.
     """
 
-    def __init__(self, process: Process, nonce: str, largest: int, when_gone: Callable[[], None]) -> None:
+    def __init__(self, process: Child, nonce: str, largest: int, when_gone: Callable[[], None]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

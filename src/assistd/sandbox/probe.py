@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from asyncio.subprocess import Process
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 
 from assistd.sandbox import ending
 from assistd.sandbox.faults import SandboxUnavailable
+from assistd.sandbox.piped import PipedProcess
 
 # A program that is not there: when the engine says that, all the walls around it are standing.
 NOTHING: Final = "/nothing"
@@ -33,11 +33,12 @@ def scratch() -> Iterator[tuple[Path, Path]]:
         yield root, private
 
 
-async def check(process: Process, explained: Callable[[str], SandboxUnavailable]) -> None:
+async def check(process: PipedProcess, explained: Callable[[str], SandboxUnavailable]) -> None:
     """Wait for a sandbox that was told to run NOTHING. Raises what `explained` makes of what else went wrong."""
     try:
         async with asyncio.timeout(_SECONDS):
-            _, words = await process.communicate()
+            process.stdin.close()
+            words = await process.stderr.read()
         said = words.decode("utf-8", "replace").strip()
     except TimeoutError:
         said = f"it did not begin within {_SECONDS:g} seconds"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -20,6 +19,7 @@ from assistd.sandbox.faults import SandboxFull, SandboxRefused, SessionLost
 from assistd.sandbox.limits import Limits
 from assistd.sandbox.outputs import Call, Output
 from assistd.sandbox.paths import checked, is_plain, readable
+from assistd.sandbox.piped import Child
 from assistd.sandbox.pipes import Body, Pipes
 
 # What is asked of an idle shell is done at once, but by a hostile one.
@@ -52,7 +52,7 @@ class Session:
 
     def __init__(
         self,
-        process: Process,
+        process: Child,
         nonce: str,
         limits: Limits,
         *,

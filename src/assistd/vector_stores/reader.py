@@ -17,6 +17,7 @@ from typing import Final, Self
 import msgspec
 import structlog
 
+from assistd.child_processes import start_process
 from assistd.vector_stores.documents import Unreadable
 from assistd.vector_stores.reading import (
     LENGTH,
@@ -243,7 +244,7 @@ class _Child:
     async def start(cls, folder: Path, limits: Limits) -> _Child:
         descriptor, name = await asyncio.to_thread(tempfile.mkstemp, ".log", "", folder)
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_process(
                 *(sys.executable, "-P", "-m", "assistd.vector_stores.reading"),
                 stdin=PIPE,
                 stdout=PIPE,
