@@ -21,6 +21,15 @@ def test_a_file_has_its_id_and_its_name() -> None:
     assert names(files("data.csv")) == {"file-0": "file-0", "data.csv": "file-0"}
 
 
+def test_a_name_with_folders_in_it_is_no_path() -> None:
+    found = names(files("reports/data.csv", "/etc/passwd", "C:\\x\\data.csv", "..", "a/"))
+    assert {name: id for name, id in found.items() if name != id} == {
+        "data.csv": "file-2",
+        "passwd": "file-1",
+        "data (2).csv": "file-0",
+    }
+
+
 def test_of_two_with_one_name_the_newest_has_it() -> None:
     found = names(files("data.csv", "data.csv", "data (2).csv", "data.csv", "README", "README"))
     assert {name: id for name, id in found.items() if name != id} == {

@@ -88,6 +88,32 @@ def test_a_search_streams_as_recorded(wiretap: Wiretap, walk: Walk, foods: str) 
     assert_same(ours, recorded("v2-file_search"))
 
 
+@pytest.mark.parametrize(
+    ("name", "cited"),
+    [
+        ("docs/2024/favorite foods.txt", "docs/2024/favorite foods.txt"),
+        ("C:\\docs\\foods.txt", "C:\\docs\\foods.txt"),
+        ("a.b/no extension", "a.b/no extension"),
+        ("x" * 1020 + ".txt", "x" * 127 + "…" + "x" * 123 + ".txt"),
+    ],
+)
+def test_a_file_is_found_and_cited_under_the_name_that_it_was_sent_with(
+    client: openai.OpenAI, name: str, cited: str
+) -> None:
+    file = upload(client, name, FOODS)
+    store = store_of(client, file).id
+    (hit,) = client.vector_stores.search(store, query="favorite food").data
+    assert (hit.file_id, hit.filename) == (file, name)
+    walk = Walk(client, tools=[SEARCH], tool_resources={"file_search": {"vector_store_ids": [store]}})
+    said = f"It is cake【0:0†{cited}】."
+    run = walk.run(walk.thread(script(FIND_CAKE, f"/say {said}")))
+    (result,) = walk.steps(run)[0].step_details.tool_calls[0].file_search.results
+    assert result.file_name == name
+    (message,) = client.beta.threads.messages.list(run.thread_id, run_id=run.id).data
+    (annotation,) = message.content[0].text.annotations  # type: ignore[union-attr]
+    assert (annotation.text, annotation.file_citation.file_id) == (f"【0:0†{cited}】", file)  # type: ignore[union-attr]
+
+
 # --- steps
 
 

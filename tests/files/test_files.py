@@ -187,7 +187,7 @@ def test_the_sdk_can_match_on_the_error(client: openai.OpenAI) -> None:
             "invalid_value",
         ),
         (
-            [field("purpose", "vision"), part('form-data; name="file"; filename="a%00b"', b"x")],
+            [field("purpose", "vision"), part("form-data; name=\"file\"; filename*=UTF-8''a%00b", b"x")],
             "Invalid 'file': the file name has control characters.",
             "file",
             "invalid_value",

@@ -36,6 +36,10 @@ def test_a_file_s_name_is_shown_so_that_it_can_stand_in_a_marker() -> None:
     assert marker(4, 11, NOTES.filename) == "【4:11†notes of May .pdf】"
     assert cited(marker(4, 11, NOTES.filename)) == [marker(4, 11, NOTES.filename)]
     assert shown_name("a\nb†c.txt") == "a b c.txt"
+    assert shown_name("docs/2024/notes.txt") == "docs/2024/notes.txt"
+    assert shown_name("x" * 255) == "x" * 255
+    long = shown_name("begin" + "x" * 1000 + "end.txt")
+    assert (len(long), long[:5], long[-7:]) == (255, "begin", "end.txt")
 
 
 def test_what_names_no_result_stays_text() -> None:

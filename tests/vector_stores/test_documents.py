@@ -19,7 +19,10 @@ def test_every_listed_extension_is_taken() -> None:
     check_supported([f"Some file.v2.{extension.upper()}" for extension in LISTED])
 
 
-@pytest.mark.parametrize("name", ["README", "no dot", ".profile", "ends with a dot.", "a/b", "line\nbreak"])
+@pytest.mark.parametrize(
+    "name",
+    ["README", "no dot", ".profile", "ends with a dot.", "a/b", "line\nbreak", "a.zip/b", "a.zip\\b", "a.zip/"],
+)
 def test_a_name_without_extension_is_judged_later(name: str) -> None:
     assert is_supported(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from assistd.files.names import base_name
 from assistd.files.wire import StoredFile
 
 # Control characters, separators of lines, what turns the direction of writing, halves of surrogate pairs.
@@ -30,9 +31,7 @@ def names(files: Sequence[StoredFile], kept: Iterable[str] = ()) -> dict[str, st
 
 def shown_name(filename: str) -> str:
     """Return a filename without folders and without what a name should not have, of bounded length; "" for none."""
-    name = _UNSAFE.sub("_", filename).replace("\\", "/").rpartition("/")[2].strip()
-    if name in ("", ".", ".."):
-        return ""
+    name = base_name(_UNSAFE.sub("_", filename))
     stem, extension = _split(name)
     return _cut(stem, _MOST_BYTES - len(extension.encode())) + extension
 

@@ -13,6 +13,7 @@ from assistd.db.pool import Database
 from assistd.files import intake, multipart, store
 from assistd.files.blobs import BlobMissing, Blobs
 from assistd.files.multipart import Form
+from assistd.files.names import base_name, check_name
 from assistd.files.wire import (
     MAX_FILE_BYTES,
     NOT_DOWNLOADABLE,
@@ -50,7 +51,7 @@ class Files:
         body = request.stream(MAX_FILE_BYTES + multipart.OVERHEAD_BYTES, too_large)
         form = Form(request.headers, body, "file")
         file = await form.open()
-        filename = multipart.filename_of(file.filename, "file")
+        filename = check_name(file.filename, "file")
         if "purpose" in form.fields:  # a wrong one is told before a large file is taken in
             _check_purpose(form.fields["purpose"])
         chunks = intake.bounded(file.chunks(), MAX_FILE_BYTES, too_large)
@@ -100,9 +101,10 @@ class Files:
 
 
 def disposition(filename: str) -> str:
-    """The header that lets a browser keep a download under its name, whatever the name has in it."""
-    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in filename)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+    """The header that lets a browser keep a download under its name, whatever the name has in it, in one folder."""
+    name = base_name(filename) or "file"
+    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _check_purpose(purpose: str) -> None:

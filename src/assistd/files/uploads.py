@@ -11,6 +11,7 @@ from assistd.files import intake, multipart
 from assistd.files import upload_store as store
 from assistd.files.blobs import Blobs
 from assistd.files.multipart import Form
+from assistd.files.names import check_name
 from assistd.files.wire import (
     MAX_PART_BYTES,
     CompleteUpload,
@@ -43,7 +44,7 @@ class Uploads:
 
     async def create(self, request: Request) -> Upload:
         new = request.body(CreateUpload)
-        filename = multipart.filename_of(new.filename, "filename")
+        filename = check_name(new.filename, "filename")
         async with self._db.acquire() as conn:
             return await store.create(conn, request.project_id, filename, new)
 

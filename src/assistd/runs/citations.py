@@ -21,7 +21,8 @@ _CLOSE = "】"
 _MARKER = re.compile(r"【([0-9]{1,9})(?::([0-9]{1,4}))?†([^【】]*)】")
 # What may still become a marker.
 _BEGINNING = re.compile(r"【(?:[0-9]{1,9}(?::[0-9]{0,4}|(?::[0-9]{1,4})?†[^【】]*)?)?\Z")
-_LONGEST = 300  # characters; a file's name has at most 255
+_LONGEST = 300  # characters
+_LONGEST_NAME = 255  # of those; a longer one is shown without its middle
 
 # The service's older form has this word in place of the name, and models remember it.
 _ANY_NAME = "source"
@@ -46,8 +47,9 @@ def document_marker(number: int, filename: str) -> str:
 
 
 def shown_name(filename: str) -> str:
-    """Return a file's name as it can stand in a marker."""
-    return re.sub(r"[【】†\s]+", " ", filename).strip()
+    """Return a file's name as it can stand in a marker, of a length that a model can repeat."""
+    name = re.sub(r"[【】†\s]+", " ", filename).strip()
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 + 1 :]}"
 
 
 class Citations:

@@ -14,6 +14,7 @@ from typing import Any
 from assistd.db.pool import Database
 from assistd.files import store
 from assistd.files.blobs import BlobMissing, Blobs, BlobsUnavailable
+from assistd.files.names import extension
 from assistd.files.wire import StoredFile
 from assistd.llm.protocol import ModelRefused, ModelUnavailable
 
@@ -76,7 +77,7 @@ class Pictures:
             content = b"".join([chunk async for chunk in self._blobs.read(file.blobs)])
         except BlobsUnavailable as fault:
             raise ModelUnavailable("The store of files is out of reach.") from fault
-        kind = _TYPES.get(file.filename.rpartition(".")[2].lower(), "image/png")
+        kind = _TYPES.get(extension(file.filename), "image/png")
         return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -10,6 +10,7 @@ import msgspec
 from assistd.db import sql
 from assistd.errors import APIError
 from assistd.files import store as files
+from assistd.files.names import extension
 from assistd.threads.wire import CreateMessage, ImageFilePart
 from assistd.vector_stores import store as vector_stores
 from assistd.vector_stores.tool_resources import MAX_CODE_FILES, THREAD_STORE_DAYS
@@ -18,7 +19,7 @@ from assistd.web.wire import to_json
 
 SQL = sql.load(__package__)
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+_PICTURES = ("jpg", "jpeg", "png", "gif", "webp")
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -95,11 +96,11 @@ def _pictures(message: CreateMessage) -> list[str]:
 async def _check_pictures(conn: Any, project_id: str, file_ids: Sequence[str]) -> None:
     """Refuse pictures that are not there, or are none."""
     for file in await files.require(conn, project_id, list(dict.fromkeys(file_ids))):
-        if not file.filename.lower().endswith(_PICTURES):
-            kinds = ", ".join(_PICTURES)
+        if extension(file.filename) not in _PICTURES:
+            kinds = ", ".join(f".{kind}" for kind in _PICTURES)
             raise APIError(
                 f"Invalid message content: Expected file type to be a supported format: {kinds} but got "
-                f"{file.filename.rpartition('.')[2] if '.' in file.filename else 'none'}.",
+                f"{extension(file.filename) or 'none'}.",
                 param="content",
                 code="invalid_value",
             )

@@ -6,11 +6,11 @@ import io
 import re
 from collections.abc import Sequence
 from enum import Enum
-from pathlib import PurePath
 from typing import BinaryIO, Literal
 from zipfile import BadZipFile, ZipFile
 
 from assistd.errors import APIError
+from assistd.files.names import extension
 
 # What `last_error` of a vector store's file may say.
 Code = Literal["server_error", "unsupported_file", "invalid_file"]
@@ -75,11 +75,6 @@ EXTENSIONS = frozenset(_KINDS)
 
 # Those that are zip archives.
 ZIPPED = frozenset([Kind.DOCX, Kind.PPTX, Kind.XLSX, Kind.ODT, Kind.ODS, Kind.EPUB])
-
-
-def extension(filename: str) -> str:
-    """The last extension, in small letters and without its dot; empty where there is none."""
-    return PurePath(filename).suffix[1:].lower()
 
 
 def is_supported(filename: str) -> bool:
