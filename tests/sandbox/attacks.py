@@ -143,6 +143,31 @@ ATTACKS: dict[str, Attack] = {
     "keep memory in a mapping of /dev/zero": Attack(
         "mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)", "weak", False
     ),
+    "make a socket's buffer larger": Attack(
+        "socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 26)", "weak", False
+    ),
+    "make a socket's other buffer larger": Attack(
+        "socket.socketpair()[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 26)", "weak", False
+    ),
+    "make a pipe larger": Attack("import fcntl\nfcntl.fcntl(os.pipe()[1], 1031, 1 << 20)", "weak", False),
+    "keep a program at a socket": Attack("reach(54, 208, -1, 1, 26, 0, 0)", "weak", False),
+    "keep a program at a process": Attack("reach(157, 167, 22, 99, 0, 0, 0)", "weak", False),  # PR_SET_SECCOMP
+    "send descriptors on their way": Attack(
+        "a, b = socket.socketpair()\nsocket.send_fds(a, [b'x'], [1])", "weak", False
+    ),
+    "send many messages": Attack("reach(307, 269, -1, 0, 0, 0)", "weak", False),
+    "keep pages in a socket": Attack("reach(40, 71, -1, -1, 0, 1)", "weak", False),
+    "keep pages in a pipe": Attack("reach(275, 76, -1, 0, -1, 0, 1, 0)", "weak", False),
+    "keep pages in two pipes": Attack("reach(276, 77, -1, -1, 1, 0)", "weak", False),
+    "watch files": Attack("call(294, 26, 0)", "weak", False),
+    "watch a folder": Attack("import fcntl\nfcntl.fcntl(os.open('/tmp', os.O_RDONLY), 1026, 0)", "weak", False),
+    "do asynchronous input and output": Attack("reach(206, 0, 1, 0)", "weak", False),
+    "keep locks without end": Attack(
+        "import fcntl\nfile = os.open('/tmp/locked', os.O_RDWR | os.O_CREAT)\n"
+        "fcntl.fcntl(file, 37, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 1, 0))", "weak", False
+    ),
+    "have descriptors that its process has not": Attack(in_a_child("call(436, 436, 900, 900, 2)"), "weak", False),
+    "make a thread with descriptors of its own": Attack("reach(56, 220, 0x10000, 0, 0, 0, 0)", "weak", False),
     "lock memory": Attack("reach(149, 228, ctypes.addressof(ctypes.create_string_buffer(1 << 16)), 1 << 16)", ""),
     # --- its own walls
     "write to its interpreter": Attack("open('/usr/bin/python3', 'r+b')", ""),

@@ -60,6 +60,94 @@ time.sleep(1000)
 }
 
 
+# In what the host's kernel keeps for sockets and pipes; gVisor keeps that in its own memory, which shows.
+QUEUES = {
+    "in open sockets": """
+import socket, time
+kept = []
+for _ in range(1000):
+    try: pair = socket.socketpair()
+    except OSError: break
+    kept.append(pair)
+    pair[0].setblocking(False)
+    try:
+        while True: pair[0].send(bytes(1 << 16))
+    except BlockingIOError: pass
+time.sleep(1000)
+""",
+    "in sockets that nobody accepts": """
+import socket, time
+door = socket.socket(socket.AF_UNIX)
+door.bind("\\0door")
+door.listen(4096)
+for _ in range(4000):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.setblocking(False)
+        try:
+            one.connect("\\0door")
+            while True: one.send(bytes(1 << 16))
+        except OSError: pass
+time.sleep(1000)
+""",
+    "in datagrams of sockets that are gone": """
+import socket, time
+kept = []
+for number in range(400):
+    kept.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    kept[-1].bind(f"\\0{number}")
+    for _ in range(11):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            one.setblocking(False)
+            try: one.sendto(bytes(200_000), f"\\0{number}")
+            except OSError: pass
+time.sleep(1000)
+""",
+    "in pipes": """
+import os, time
+for _ in range(100):
+    if os.fork() == 0:
+        try:
+            while True:
+                end = os.pipe()[1]
+                os.set_blocking(end, False)
+                try:
+                    while True: os.write(end, bytes(1 << 16))
+                except BlockingIOError: pass
+        except OSError: pass
+        time.sleep(1000)
+time.sleep(1000)
+""",
+}
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+async def test_what_the_kernel_keeps_is_bounded(queue: str, interpreter: Interpreter) -> None:
+    async with box("bubblewrap", interpreter, replace(SMALL, call_seconds=100)) as session:
+        with pytest.raises(SessionLost, match="more memory"):
+            await printed(session, QUEUES[queue])
+
+
+async def test_everyday_programs_do_without_what_is_refused(interpreter: Interpreter) -> None:
+    code = """
+import concurrent.futures, multiprocessing, shutil, socket, sqlite3, subprocess
+with open("a", "w") as file: file.write("x" * 100_000)
+shutil.copy("a", "b")
+subprocess.run("cp b c", shell=True, check=True)
+print(len(open("c").read()))
+table = sqlite3.connect("d")
+table.execute("CREATE TABLE t (n)")
+table.commit()
+def double(n): return 2 * n
+with concurrent.futures.ProcessPoolExecutor(2) as pool: print(list(pool.map(double, [1, 2])))
+with multiprocessing.Pool(2) as pool: print(pool.map(double, [3, 4]))
+one, other = multiprocessing.Pipe()
+one.send("hello")
+print(other.recv())
+"""
+    async with box("bubblewrap", interpreter) as session:
+        assert (await printed(session, code)).split("\n") == ["100000", "[2, 4]", "[6, 8]", "hello", ""]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("hoard", HOARDS)
 async def test_memory_is_bounded(engine: str, hoard: str, interpreter: Interpreter) -> None:

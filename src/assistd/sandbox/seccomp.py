@@ -68,6 +68,9 @@ _FORBIDDEN: Final[dict[str, tuple[int | None, int | None]]] = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
+    # Descriptors in flight between two sockets are in no process's table, and counted for the user on the host.
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     # the machine
     "init_module": (175, 105),
     "finit_module": (313, 273),
@@ -104,6 +107,18 @@ _FORBIDDEN: Final[dict[str, tuple[int | None, int | None]]] = {
     "set_mempolicy": (238, 237),
 }
 
+# Those that programs do without where a kernel has none of them, and that they ask for again where it says no.
+_ABSENT: Final[dict[str, tuple[int | None, int | None]]] = {
+    # The pages of a deleted file stay as long as a socket or pipe holds a byte of each.
+    "sendfile": (40, 71),
+    "splice": (275, 76),
+    "tee": (276, 77),
+    # Counted for the user, or for the machine, on the host; and the events that nobody reads are memory.
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "io_setup": (206, 0),
+}
+
 # Since 5.1 a call has the same number everywhere; this was the last one when this list was read through.
 _LAST_KNOWN: Final = 469
 
@@ -116,15 +131,24 @@ _CLONE3: Final = 435
 _IOCTL: Final = (16, 29)
 _MMAP: Final = (9, 222)
 _PRCTL: Final = (157, 167)
+_SETSOCKOPT: Final = (54, 208)
+_FCNTL: Final = (72, 25)
+_CLOSE_RANGE: Final = 436
 
 _AF_UNIX: Final = 1
 _NEW_NAMESPACES: Final = 0x7E020080  # every CLONE_NEW* there is
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP = 1, 22
+_CLONE_THREAD, _CLONE_FILES, _CLOSE_RANGE_UNSHARE = 0x10000, 0x400, 2
+# What makes a socket's buffer larger, and programs that the kernel keeps for it.
+_SO_SNDBUF, _SO_RCVBUF, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 7, 8, 32, 33
+_SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF = 26, 50, 51, 52
+# What makes a pipe larger, and what the kernel keeps without end for one open file: locks, and marks of folders.
+_F_SETPIPE_SZ, _F_OFD_SETLK, _F_OFD_SETLKW, _F_NOTIFY = 1031, 37, 38, 1026
 _MAP_SHARED, _MAP_ANONYMOUS, _MAP_HUGETLB = 0x01, 0x20, 0x40000
 
 # Offsets in what the filter is shown, and the instructions it is made of.
-_NR, _ARCH, _ARG0, _ARG1, _ARG3 = 0, 4, 16, 24, 40
+_NR, _ARCH, _ARG0, _ARG1, _ARG2, _ARG3 = 0, 4, 16, 24, 32, 40
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
@@ -152,12 +176,20 @@ def program(machine: str = "") -> bytes:
     code += _refuse(_CLONE3, errno.ENOSYS)
     for number in forbidden:
         code += _refuse(number, errno.EPERM)
+    for absent in sorted(number for numbers in _ABSENT.values() if (number := numbers[column]) is not None):
+        code += _refuse(absent, errno.ENOSYS)
     # With arguments; each block ends with the number loaded again.
     code += _block(_SOCKET[column], _ARG0, [(_EQUAL, _AF_UNIX, False)], errno.EACCES)
     code += _block(_CLONE[column], _ARG0, [(_ANY_BIT, _NEW_NAMESPACES, True)], errno.EPERM)
     code += _block(_IOCTL[column], _ARG1, [(_EQUAL, _TIOCSTI, True), (_EQUAL, _TIOCLINUX, True)], errno.EPERM)
-    # The sandbox's first process dies with the server by this, and the code may write to its memory.
-    code += _block(_PRCTL[column], _ARG0, [(_EQUAL, _PR_SET_PDEATHSIG, True)], errno.EPERM)
+    # The sandbox's first process dies with the server by the first, and the code may write to its memory.
+    code += _block(_PRCTL[column], _ARG0, _any_of(_PR_SET_PDEATHSIG, _PR_SET_SECCOMP), errno.EPERM)
+    sizes = _any_of(_SO_SNDBUF, _SO_RCVBUF, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE)
+    programs = _any_of(_SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF)
+    code += _block(_SETSOCKOPT[column], _ARG2, sizes + programs, errno.EPERM)
+    code += _block(_FCNTL[column], _ARG1, _any_of(_F_SETPIPE_SZ, _F_OFD_SETLK, _F_OFD_SETLKW, _F_NOTIFY), errno.EPERM)
+    code += _uncounted_descriptors(_CLONE[column])
+    code += _block(_CLOSE_RANGE, _ARG2, [(_ANY_BIT, _CLOSE_RANGE_UNSHARE, True)], errno.EPERM)
     code += _uncounted_memory(_MMAP[column])
     code.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
@@ -174,6 +206,22 @@ def _uncounted_memory(number: int) -> list[tuple[int, int, int, int]]:
         (_LOAD, 0, 0, _NR),
     ]
     return [(_EQUAL, 0, len(inside), number), *inside]
+
+
+def _uncounted_descriptors(number: int) -> list[tuple[int, int, int, int]]:
+    """Refuse to make a thread that has descriptors of its own: those of a process are counted at its first thread."""
+    inside = [
+        (_LOAD, 0, 0, _ARG0),
+        (_ANY_BIT, 0, 2, _CLONE_THREAD),
+        (_ANY_BIT, 1, 0, _CLONE_FILES),
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_LOAD, 0, 0, _NR),
+    ]
+    return [(_EQUAL, 0, len(inside), number), *inside]
+
+
+def _any_of(*values: int) -> list[tuple[int, int, bool]]:
+    return [(_EQUAL, value, True) for value in values]
 
 
 def _refuse(number: int, error: int) -> list[tuple[int, int, int, int]]:

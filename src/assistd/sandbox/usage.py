@@ -6,11 +6,14 @@ out of that tree. Everything here may vanish between two reads, and counts for n
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +30,15 @@ _NUMBERS: Final = re.compile(rb"^NSpid:((?:\s+\d+)+)$", re.MULTILINE)
 # After memory was read exactly, it is not for so many times the time that this took; unless more was allocated.
 _RESTS: Final = 4
 
-# An open socket or pipe may keep so many bytes (net.core.wmem_max twice, fs.pipe-max-size for two), those that every
-# process has aside.
-_BUFFER: Final = 512 * 1024
-_FEW_FILES: Final = 8
+# What the kernel may hold and no process shows, as bytes at the most. A pipe has 16 pages, and what describes them; no
+# call makes it larger. A file, of its name and what is known of it. See seccomp.py for what is refused to hold.
+_PIPE: Final = 17 * mmap.PAGESIZE
+_FILE: Final = 1536
+# A socket's sender may have net.core.wmem_default bytes on their way, and begin one more message when they are nearly
+# used up. A datagram socket takes ten messages of senders that have gone since (net.unix.max_dgram_qlen), and theirs.
+_MESSAGES: Final = {b"0001": 2, b"0005": 2, b"0002": 14}
+_WMEM_DEFAULT: Final = Path("/proc/sys/net/core/wmem_default")
+_LEAST_WMEM: Final = 212_992
 
 # Linux builds without checkpoint and restore have no list of a thread's children.
 _LISTS_CHILDREN: Final = Path(f"/proc/self/task/{os.getpid()}/children").exists()
@@ -68,9 +76,11 @@ class Meter:
         memory = sum(map(_resident, statuses))
         if memory > self._memory:
             memory = self._read_exactly(found, statuses, memory)
+        inside = [place for place, status in told if _is_inside(status)]
+        files = _files(inside)
         if not self._own_kernel:
-            memory += sum(map(_buffers, found))
-        return Usage(memory, _files(place for place, status in told if _is_inside(status)))
+            memory += sum(map(_pipes, found)) + _sockets(inside) + (files or 0) * _FILE
+        return Usage(memory, files)
 
     def _read_exactly(self, found: Sequence[str], statuses: Sequence[bytes], resident: int) -> int:
         """Walk through all page tables, unless that was just done, and what came since is small enough."""
@@ -150,13 +160,34 @@ def _resident(status: bytes) -> int:
     return sum(map(int, _RESIDENT.findall(status))) * 1024
 
 
-def _buffers(place: str) -> int:
-    """Return what the kernel may hold for a process in sockets and pipes, which nothing shows."""
+def _pipes(place: str) -> int:
+    """Return what the kernel may hold for a process if all its open files are pipes."""
+    folder = Path(place, "fd")
     try:
-        held = Path(place, "fd").stat().st_size  # how many; 0 where Linux is older than 6.2
+        held = folder.stat().st_size  # how many; 0 where Linux is older than 6.2
+        return (held or sum(1 for _ in folder.iterdir())) * _PIPE
     except OSError:
         return 0
-    return max(0, held - _FEW_FILES) * _BUFFER
+
+
+def _sockets(inside: Iterable[str]) -> int:
+    """Return what the kernel may hold in all sockets of a sandbox, whether a process has them open or not.
+
+    A socket that waits to be accepted is in no process's table, but in that of the sandbox's network.
+    """
+    for place in inside:
+        if table := _read(f"{place}/net/unix"):
+            # A name may hold anything, other lines too: there are never fewer than there are sockets.
+            kinds = [fields[4] for line in table.splitlines()[1:] if len(fields := line.split(maxsplit=5)) > 4]
+            return sum(_MESSAGES.get(kind, 0) for kind in kinds) * _message()
+    return 0
+
+
+@cache
+def _message() -> int:
+    with suppress(OSError, ValueError):
+        return max(_LEAST_WMEM, int(_WMEM_DEFAULT.read_text()))
+    return _LEAST_WMEM
 
 
 def _share(place: str, status: bytes) -> int:
