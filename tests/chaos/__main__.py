@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import secrets
+import signal
 import sys
 
 import structlog
@@ -24,6 +25,7 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.getLogger("assistd").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # scripted models drop connections on purpose
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it in order, PostgreSQL included
     print(f"seed {given.seed}", flush=True)
     chaos = Chaos(
         Options(given.kills, given.seed, given.pace, people=given.people), lambda line: print(line, flush=True)

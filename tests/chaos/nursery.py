@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import traceback
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import PIPE
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from tests.support.program import environ
 
 READY = "assistd is ready: "
+_OPEN = b"open\n"
 _LOOK_SECONDS = 0.02
 
 
@@ -61,7 +62,10 @@ class Nursery:
 
     async def open(self) -> None:
         command = (sys.executable, "-m", "tests.chaos.nursery")
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+        assert self._process.stdout is not None
+        if await self._process.stdout.readline() != _OPEN:
+            raise RuntimeError("The nursery does not start.")
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
@@ -105,6 +109,7 @@ def main() -> None:
 
     assert app
     assert serving
+    os.write(1, _OPEN)
     children: dict[int, str] = {}
     pending = b""
     while True:
