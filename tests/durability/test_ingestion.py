@@ -191,6 +191,38 @@ async def test_killed_again_and_again(
     quiet(node)
 
 
+async def test_a_file_is_read_however_often_it_was_given_back(
+    start: StartNode, shared: Settings, bring: Bring, db: asyncpg.Connection
+) -> None:
+    """A database that is away, or locked, for a while gives many claims back, and is nothing that the file did."""
+    node = await start(**shared)
+    async with db.transaction():
+        await db.execute("LOCK TABLE chunks IN SHARE MODE")
+        files = await bring(node, prose(3000, 1))
+        store_id = await new_store(node.api, *files)
+        await eventually(lambda: _waiting(db), "a transaction that waits for its turn")
+        node.kill()
+    await db.execute("UPDATE jobs SET attempt = 1000, worker = NULL, due = now()")
+    node = await start(**shared)
+    await check_store(db, node.api, store_id, files)
+    quiet(node)
+
+
+async def test_a_file_that_takes_its_workers_with_it_fails(
+    start: StartNode, shared: Settings, bring: Bring, db: asyncpg.Connection
+) -> None:
+    node = await start(**shared)
+    async with db.transaction():
+        await db.execute("LOCK TABLE chunks IN SHARE MODE")
+        files = await bring(node, prose(3000, 1))
+        store_id = await new_store(node.api, *files)
+        await eventually(lambda: _waiting(db), "a transaction that waits for its turn")
+        node.kill()
+    await db.execute("UPDATE jobs SET lost = 10")
+    node = await start(**shared)
+    await check_store(db, node.api, store_id, {}, failed=1)
+
+
 async def test_what_killed_processes_had_in_temporary_folders_goes(
     start: StartNode, shared: Settings, bring: Bring, db: asyncpg.Connection, temporary: Path
 ) -> None:

@@ -150,6 +150,22 @@ async def test_a_late_worker_neither_ends_nor_keeps_nor_returns_what_is_another_
     assert await left(database) == []
 
 
+async def test_only_claims_that_nobody_gives_back_count_as_lost(database: Database) -> None:
+    async def lost() -> int:
+        async with database.acquire() as conn:
+            return await conn.fetchval("SELECT lost FROM jobs")
+
+    await add(database, "a")
+    for _ in range(2):
+        (job,) = await take(database)
+        async with database.acquire() as conn:
+            await store.release(conn, job)
+    assert await lost() == 0
+    for _ in range(3):
+        await take(database, lease=timedelta())
+    assert await lost() == 2  # the third may still be at work
+
+
 async def test_queuing_again_makes_ready_what_waits_and_leaves_alone_what_is_done(database: Database) -> None:
     await add(database, "a")
     (job,) = await take(database)

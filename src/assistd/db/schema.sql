@@ -231,6 +231,7 @@ CREATE TABLE jobs (
     due     timestamptz NOT NULL DEFAULT now(),
     attempt bigint      NOT NULL DEFAULT 0,
     worker  text,
+    lost    integer     NOT NULL DEFAULT 0,  -- claims of whose worker nothing was heard again
     PRIMARY KEY (kind, key)
 ) WITH (fillfactor = 70);
 CREATE INDEX jobs_due ON jobs (due);

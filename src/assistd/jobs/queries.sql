@@ -27,7 +27,8 @@ RETURNING attempt
 SELECT pg_notify('assistd_jobs', $1)
 
 -- name: take
-UPDATE jobs SET due = now() + $2::interval, attempt = attempt + 1, worker = $3
+-- One that nobody gave back was lost by its worker.
+UPDATE jobs SET due = now() + $2::interval, attempt = attempt + 1, worker = $3, lost = lost + (worker IS NOT NULL)::int
 WHERE (kind, key) IN (
     SELECT kind, key FROM jobs WHERE due <= now() AND kind = ANY ($1::text[])
     ORDER BY due LIMIT $4 FOR UPDATE SKIP LOCKED

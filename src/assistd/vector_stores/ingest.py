@@ -37,8 +37,9 @@ log = structlog.get_logger("assistd.vector_stores")
 
 SQL = sql.load(Path(__file__).with_name("ingest.sql"))
 
-# A job that was claimed so often has taken its workers with it, or has met nothing but restarts.
-_MOST_ATTEMPTS = 10
+# A job that so many workers never came back from has taken them with it. One that was given back, because the database
+# or the store of files was away, has not.
+_MOST_LOST = 10
 
 # Pauses between tries of an embedding server that fails without saying how long to wait, in seconds.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -80,7 +81,7 @@ class Ingest:
         await chunks.ensure_index(self._db, row["store_key"])
 
     async def _read(self, job: Job, row: Any) -> None:
-        if job.attempt > _MOST_ATTEMPTS:
+        if row["lost"] > _MOST_LOST:
             raise Unreadable("server_error", _SERVER_ERROR)
         if row["bytes"] > MAX_FILE_BYTES:  # an upload in parts may be larger
             raise Unreadable("invalid_file", f"The file is larger than {MAX_FILE_BYTES >> 20} MB.")

@@ -1,6 +1,7 @@
 -- name: find
 -- The file of a job, as long as it is to be read.
-SELECT v.key, v.store_key, v.chunking_strategy, v.file_id, f.filename, f.bytes, f.blobs, s.embedding_model, s.id AS store_id
+SELECT v.key, v.store_key, v.chunking_strategy, v.file_id, f.filename, f.bytes, f.blobs, s.embedding_model, s.id AS store_id,
+    (SELECT lost FROM jobs WHERE kind = 'ingest' AND key = v.key::text) AS lost
 FROM vector_store_files v
 JOIN files f ON f.id = v.file_id
 JOIN vector_stores s ON s.key = v.store_key
