@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from assistd.db.pool import Database, open_pool
 from assistd.files.blobs import open_blobs
 from assistd.files.sweeper import sweep
 from assistd.llm.scripted import scripted_model
 from tests.chaos import evidence, invariants
-from tests.chaos.clients import Client, GaveUp
+from tests.chaos.clients import Client, Doors, GaveUp, open_doors
 from tests.chaos.conversations import Assistants, Person
 from tests.chaos.faults import Faults
 from tests.chaos.history import Asked, Found, History, Violation
@@ -64,10 +62,10 @@ class Chaos:
         postgres = Postgres(self.folder)
         try:
             await postgres.create()
-            async with scripted_model() as model, self._nodes(postgres, model.base_url) as nodes, _session() as session:
+            async with scripted_model() as model, self._nodes(postgres, model.base_url) as nodes, open_doors() as doors:
                 async with asyncio.timeout(_PATIENCE):
                     await nodes.until_serving(self._options.nodes)
-                await self._work(nodes, postgres, session, begin)
+                await self._work(nodes, postgres, doors, begin)
             await self._reckon(postgres)
         finally:
             await postgres.stop()
@@ -102,9 +100,9 @@ class Chaos:
             for node in nodes:
                 await node.proxy.close()
 
-    async def _work(self, nodes: Nodes, postgres: Postgres, session: aiohttp.ClientSession, begin: float) -> None:
+    async def _work(self, nodes: Nodes, postgres: Postgres, doors: Doors, begin: float) -> None:
         def client(name: str) -> Client:
-            return Client(nodes, self.history, session, random.Random(f"{self._options.seed} {name}"))
+            return Client(nodes, self.history, doors, random.Random(f"{self._options.seed} {name}"))
 
         assistants = await _prepare(client("operator"))
         people = [Person(f"p{n}", client(f"p{n}"), assistants) for n in range(self._options.people)]
@@ -203,9 +201,13 @@ class Chaos:
             await conn.close()
 
     async def _keep_reporting(self, begin: float) -> None:
+        reported = 0
         while True:
             await asyncio.sleep(10)
             counts = self.history.counts
+            for violation in self.history.violations[reported:]:
+                self._report(f"VIOLATION: {violation}"[:500])
+            reported = len(self.history.violations)
             runs = sum(number for what, number in counts.items() if what in ("runs completed", "runs cancelled"))
             self._report(
                 f"{time.monotonic() - begin:6.0f} s: {counts['kills']} kills, {runs} runs ended, "
@@ -230,10 +232,3 @@ async def _prepare(client: Client) -> Assistants:
     tools = [{"type": "file_search"}]
     body = {"model": "scripted", "tools": tools, "tool_resources": resources}
     return Assistants(plain, functions, (await client.raw("POST", "/assistants", body)).body["id"])
-
-
-@asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield session

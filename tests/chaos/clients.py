@@ -6,10 +6,12 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import httpx2
 import openai
 
 from tests.chaos import invariants
@@ -39,15 +41,32 @@ class Answer:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Doors:
+    """The two ways of making requests, which all clients share; every request has a connection of its own."""
+
+    session: aiohttp.ClientSession
+    sdk: openai.AsyncOpenAI
+
+
+@asynccontextmanager
+async def open_doors() -> AsyncIterator[Doors]:
+    http = openai.DefaultAsyncHttpxClient(limits=httpx2.Limits(max_keepalive_connections=0))
+    options: Any = {"api_key": "sk-chaos", "max_retries": 0, "timeout": _ANSWER_SECONDS, "http_client": http}
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as session, openai.AsyncOpenAI(**options) as sdk:
+        yield Doors(session, sdk)
+
+
 class Client:
     """A client's requests, and the note of each that goes wrong."""
 
-    def __init__(self, nodes: Nodes, history: History, session: aiohttp.ClientSession, chance: random.Random) -> None:
+    def __init__(self, nodes: Nodes, history: History, doors: Doors, chance: random.Random) -> None:
         self.nodes = nodes
         self.history = history
         self.chance = chance
-        self._session = session
-        self._sdks: dict[str, openai.AsyncOpenAI] = {}
+        self._session = doors.session
+        self._sdk = doors.sdk
 
     # --- one request
 
@@ -73,7 +92,7 @@ class Client:
 
         async def ask(node: Node) -> tuple[int, Any]:
             try:
-                answer = await call(self._sdk(node))
+                answer = await call(self._sdk.with_options(base_url=node.url))
                 return 200, answer.to_dict() if hasattr(answer, "to_dict") else answer
             except openai.APIStatusError as refusal:
                 return refusal.status_code, refusal.response.json()
@@ -112,15 +131,6 @@ class Client:
         trouble = Trouble(f"{what} to node {node.number}", status, message, node.disturbed(begin, end), end - begin)
         self.history.counts["requests answered 503" if status else "requests whose connection was lost"] += 1
         self.history.add(invariants.check_trouble(trouble))
-
-    def _sdk(self, node: Node) -> openai.AsyncOpenAI:
-        if node.url not in self._sdks:
-            if len(self._sdks) > 20:
-                self._sdks.clear()
-            self._sdks[node.url] = openai.AsyncOpenAI(
-                base_url=node.url, api_key="sk-chaos", max_retries=0, timeout=_ANSWER_SECONDS
-            )
-        return self._sdks[node.url]
 
     # --- until it is answered
 
