@@ -14,7 +14,7 @@ import asyncpg
 from assistd import __version__, app, database, serving, settings, telemetry
 from assistd.db import migrate
 from assistd.db.embedded import EmbeddedError
-from assistd.db.pool import is_away
+from assistd.db.faults import reason_of
 from assistd.db.waiting import words_of
 from assistd.llm.model_index import LocalModelError
 from assistd.llm.routing import RoutingError
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("assistd: interrupted", file=sys.stderr)
     except Exception as fault:
-        if not is_away(fault) and not isinstance(fault, asyncpg.PostgresError | asyncpg.InterfaceError):
+        if reason_of(fault) is None and not isinstance(fault, asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
         print(f"assistd: the database cannot be used: {words_of(fault)} ({database.name_of(config)})", file=sys.stderr)
     return 1

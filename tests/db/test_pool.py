@@ -8,7 +8,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from assistd.db.pool import Database, is_away, open_pool
+from assistd.db.faults import is_away
+from assistd.db.pool import Database, open_pool
 
 # A NUL that jsonb would refuse, keys out of order, a double key, odd spaces: json keeps every byte.
 TEXT = '{"z": "a\\u0000b",  "a": 1.50, "z": "ü 😀", "n": null}'

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import asyncpg
 import pytest
 
-from assistd.db.pool import Database
-from assistd.runs.event_log import READ_ROWS, EventLog
+from assistd.db.pool import Database, open_pool
+from assistd.runs import progress
+from assistd.runs.event_log import READ_ROWS, SQL, EventLog
 from assistd.runs.frames import Batch, Position
+from assistd.runs.progress import Claimed
 
 
 def batch(run_id: str, first: int, last: int, lease: int = 1) -> Batch:
@@ -40,9 +44,10 @@ async def test_events_gather_and_are_written_in_one_row(rows, event_log: EventLo
 async def test_a_change_takes_what_is_unwritten_with_it(rows, event_log: EventLog) -> None:
     run_id = await rows.run(lease=1)
     event_log.append(batch(run_id, 1, 3))
-    whole = await event_log.take(run_id, batch(run_id, 4, 4))
-    assert whole is not None
-    assert (whole.first, whole.last, whole.frames) == (1, 4, batch(run_id, 1, 4).frames)
+    async with event_log.taken(run_id, batch(run_id, 4, 4)) as taken:
+        assert taken.batch is not None
+        assert (taken.batch.first, taken.batch.last, taken.batch.frames) == (1, 4, batch(run_id, 1, 4).frames)
+        taken.written = True
     await event_log.flush()
     assert await rows.value("SELECT count(*) FROM run_events") == 0
 
@@ -53,10 +58,55 @@ async def test_a_change_waits_for_what_is_being_written(rows, event_log: EventLo
     writing = asyncio.create_task(event_log.flush())
     await asyncio.sleep(0)
     event_log.append(batch(run_id, 3, 3))
-    whole = await event_log.take(run_id, None)
-    assert writing.done()
-    assert whole is not None
-    assert (whole.first, whole.last) == (3, 3)
+    async with event_log.taken(run_id, None) as taken:
+        assert writing.done()
+        assert taken.batch is not None
+        assert (taken.batch.first, taken.batch.last) == (3, 3)
+
+
+async def test_what_a_change_could_not_take_with_it_is_still_unwritten(rows, event_log: EventLog) -> None:
+    run_id = await rows.run(lease=1)
+    event_log.append(batch(run_id, 1, 3))
+    with contextlib.suppress(ZeroDivisionError):
+        async with event_log.taken(run_id, batch(run_id, 4, 4)):
+            event_log.append(batch(run_id, 4, 5))  # of those that come instead
+            raise ZeroDivisionError
+    assert numbers(await event_log.read(run_id, Position())) == [1, 2, 3, 4, 5]
+    async with event_log.taken(run_id, batch(run_id, 6, 6)):
+        pass  # the run has moved on
+    await event_log.flush()
+    assert await rows.value("SELECT frames FROM run_events") == batch(run_id, 1, 5).frames.decode()
+
+
+async def test_a_claim_waits_for_events_that_are_being_written(rows, database_url: str) -> None:
+    """Otherwise they would come to be in the log behind the back of whoever read it under the new lease."""
+    run_id = await rows.run(lease=1)
+    writer, claimer = await asyncpg.connect(database_url), Database(await open_pool(database_url, 2))
+    try:
+        transaction = writer.transaction()
+        await transaction.start()
+        arrays = [[run_id], [1], [1], [2], [batch(run_id, 1, 2).frames.decode()]]
+        await writer.execute(SQL["append"], *arrays)
+
+        async def claim() -> Claimed | None:
+            async with claimer.acquire() as conn:
+                return await progress.claim(conn, run_id, 2)
+
+        claiming = asyncio.create_task(claim())
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        async with asyncio.timeout(30):
+            while not await rows.value(waits) and not claiming.done():
+                await asyncio.sleep(0.01)
+        assert not claiming.done()
+        await transaction.commit()
+        claimed = await claiming
+        assert claimed is not None
+        assert claimed.last_number == 2
+        await writer.execute(SQL["append"], [run_id], [1], [3], [3], [batch(run_id, 3, 3).frames.decode()])
+        assert await rows.value("SELECT max(last_number) FROM run_events") == 2  # the lease is lost
+    finally:
+        await writer.close()
+        await claimer.close()
 
 
 async def test_what_a_lost_lease_did_not_get_written_was_never_told(rows, event_log: EventLog) -> None:

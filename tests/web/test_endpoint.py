@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import pytest
 from starlette.types import Message
 
+from assistd.db.faults import DatabaseUnavailable, Reason
 from assistd.web.endpoint import Door, Endpoint, Path
 from assistd.web.request import Request
 
@@ -50,19 +50,17 @@ async def call(
 # --- faults
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        asyncpg.DeadlockDetectedError("deadlock detected"),
-        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
-        asyncpg.CannotConnectNowError("the database system is starting up"),
-        ConnectionRefusedError("nobody there"),
-    ],
-)
-async def test_what_passes_is_to_be_tried_again(fault: Exception) -> None:
-    status, error, headers = await ask(fault)
+@pytest.mark.parametrize("reason", Reason)
+async def test_what_passes_is_to_be_tried_again(reason: Reason) -> None:
+    status, error, headers = await ask(DatabaseUnavailable(reason, "in the words of PostgreSQL"))
     assert (status, error["type"], headers[b"retry-after"]) == (503, "server_error", b"1")
-    assert "again" in error["message"]
+    assert error["message"] == f"{reason.value} Please try again soon."
+
+
+async def test_a_fault_of_another_part_is_not_said_to_be_the_database_s() -> None:
+    status, error, _ = await ask(ConnectionResetError("by somebody else"))
+    assert status == 500
+    assert "database" not in error["message"]
 
 
 async def test_what_does_not_is_the_service_s_own_500(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,8 @@ from typing import Self
 
 import asyncpg
 
-from .pool import SESSION_SETTINGS, Connection, is_away
+from .faults import is_away
+from .pool import SESSION_SETTINGS, Connection
 
 Callback = Callable[[str], None]
 

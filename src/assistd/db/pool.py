@@ -1,18 +1,26 @@
-"""Connections to PostgreSQL: the pool, how JSON crosses it, and when an error means that the database is away."""
+"""Connections to PostgreSQL: the pool, and how JSON crosses it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
 import asyncpg.pool
 import msgspec
 
+from .capacity import Capacity
+from .faults import DatabaseUnavailable, reason_of
+
+log = logging.getLogger(__name__)
+
 # A store takes either; asyncpg's own classes are generic for type checkers only.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
 
@@ -28,6 +36,7 @@ SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "10s",
 }
 _ANSWER_SECONDS = 60.0  # longer than statement_timeout: only a dead network takes it
+_CONNECT_SECONDS = 15.0
 _CLOSE_SECONDS = 10.0
 _JSONB_VERSION = b"\x01"
 
@@ -43,6 +52,7 @@ async def open_pool(dsn: str, size: int) -> Pool:
         dsn,
         min_size=min(2, size),
         max_size=size,
+        timeout=_CONNECT_SECONDS,
         max_queries=1_000_000,
         command_timeout=_ANSWER_SECONDS,
         statement_cache_size=500,
@@ -62,20 +72,49 @@ async def set_codecs(conn: Connection) -> None:
 
 
 class Database:
-    """The door to the pool: connections and transactions as context managers."""
+    """The gate to the pool: connections and transactions as context managers.
+
+    What is raised inside of them for a reason of the database's comes out as DatabaseUnavailable. So nothing but
+    the database is talked to inside.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._capacity = Capacity(pool.get_max_size())
 
     def acquire(self) -> AbstractAsyncContextManager[Connection]:
         """A connection without a transaction: each statement commits by itself."""
-        return self._pool.acquire()
+        return _Acquired(self)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection in a transaction, committed at the end of the block, rolled back by an exception."""
-        async with self._pool.acquire() as conn, conn.transaction():
+        async with self.acquire() as conn, conn.transaction():
             yield conn
+
+    async def take(self) -> PooledConnection:
+        """Take a connection, for `give_back`.
+
+        Where PostgreSQL lets no further one in, or not for now, one of those that are in is waited for.
+        """
+        while True:
+            await self._capacity.enter()
+            try:
+                return await self._pool.acquire()
+            except BaseException as fault:
+                self._capacity.leave()
+                connections = self._pool.get_size()
+                if reason_of(fault) is None or not connections or self._pool.is_closing():
+                    raise
+                log.debug("no further connection to PostgreSQL beside %d: %s", connections, fault)
+                self._capacity.limit_to(connections)
+
+    async def give_back(self, conn: PooledConnection) -> None:
+        """Return a connection to the pool."""
+        try:
+            await self._pool.release(conn)
+        finally:
+            self._capacity.leave()
 
     async def close(self) -> None:
         """Close every connection; those still in use after some seconds are cut off."""
@@ -85,38 +124,36 @@ class Database:
             self._pool.terminate()
 
 
-def is_away(fault: BaseException) -> bool:
-    """Whether an exception out of a database call means that the database cannot be talked to just now.
+class _Acquired:
+    """A connection taken for a block."""
 
-    True for refused, lost and timed out connections, a server that starts, stops or is full, and a
-    pool that is closed. The work was not done, or nobody knows: it may be tried again if it can be.
-    """
-    if isinstance(fault, _AWAY):
-        return True
-    # asyncpg uses the bare class for wrong calls too, so its words have to decide.
-    return type(fault) is asyncpg.InterfaceError and any(words in str(fault) for words in _CLOSED)
+    __slots__ = ("_conn", "_db")
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._conn = await self._db.take()
+        except Exception as fault:
+            raise _translated(fault) from fault
+        return self._conn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._db.give_back(self._conn)
+        except Exception as lost:
+            if fault is None:
+                raise _translated(lost) from lost
+        if isinstance(fault, Exception) and (translated := _translated(fault)) is not fault:
+            raise translated from fault
 
 
-def is_contended(fault: BaseException) -> bool:
-    """Whether a statement was given up because others held what it needed. Nothing was done; it may be tried again."""
-    return isinstance(fault, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError)
-
-
-_AWAY = (
-    OSError,  # TimeoutError included
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.IdleSessionTimeoutError,
-)
-_CLOSED = (
-    "connection is closed",
-    "pool is clos",  # closing, closed
-    "released back to the pool",  # what a lost connection turns into while it is held
-)
+def _translated(fault: Exception) -> Exception:
+    reason = None if isinstance(fault, DatabaseUnavailable) else reason_of(fault)
+    return fault if reason is None else DatabaseUnavailable(reason, str(fault) or type(fault).__name__)
 
 
 async def _keep_session(conn: Connection) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from assistd.db.pool import is_away
+from assistd.db.faults import is_away
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from assistd.db.faults import DatabaseUnavailable
 from assistd.db.pool import Database
 from assistd.jobs import store
 from assistd.jobs.store import Claim, Job
@@ -173,7 +174,11 @@ class Worker:
                 return
             await asyncio.shield(self._give_back(job, timedelta()))
         except Exception as fault:
-            log.warning("job interrupted", kind=job.kind, key=job.key, attempt=job.attempt, exc_info=fault)
+            # Of what the database could not do there is nothing to be read in our own lines.
+            trace = None if isinstance(fault, DatabaseUnavailable) else fault
+            log.warning(
+                "job interrupted", kind=job.kind, key=job.key, attempt=job.attempt, error=str(fault), exc_info=trace
+            )
             await self._give_back(job, timedelta(seconds=min(0.2 * job.attempt, 5)))
 
     async def _give_back(self, job: Job, delay: timedelta) -> None:
@@ -182,6 +187,7 @@ class Worker:
             try:
                 async with self._db.acquire() as conn:
                     await store.release(conn, job, delay)
+                self.wake()  # it may be due before anything else; the notification of it may be lost
                 return
             except Exception as fault:
                 log.debug("job not given back yet", key=job.key, error=str(fault))

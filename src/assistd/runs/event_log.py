@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -61,15 +62,26 @@ class EventLog:
         self.wrote(batch.run_id)
         self._wanted.set()
 
-    async def take(self, run_id: str, batch: Batch | None) -> Batch | None:
-        """Return a run's unwritten events with `batch` behind them, for the caller to write with its change."""
+    @asynccontextmanager
+    async def taken(self, run_id: str, batch: Batch | None) -> AsyncIterator[Taken]:
+        """Hand out a run's unwritten events with `batch` behind them, to be written with a change inside the block.
+
+        Unless the block says that they are `written`, those that were there before `batch` are unwritten again.
+        """
         await self._settle(run_id)
         gathered = self._pending.pop(run_id, None)
-        if gathered is None or (batch is not None and gathered.lease != batch.lease):
-            return batch
-        if batch is not None:
+        if gathered is not None and batch is not None and gathered.lease != batch.lease:
+            gathered = None  # what is left of a lost lease is void
+        before = None if gathered is None else gathered.batch()
+        if gathered is not None and batch is not None:
             gathered.add(batch)
-        return gathered.batch()
+        taken = Taken(batch if gathered is None else gathered.batch())
+        try:
+            yield taken
+        finally:
+            if before is not None and not taken.written:
+                self._put_back(before)
+                self._wanted.set()
 
     def wrote(self, run_id: str) -> None:
         """Note that there are new events of this run: followers elsewhere are to hear of them."""
@@ -202,6 +214,14 @@ class EventLog:
         elif newer.lease == batch.lease:
             newer.parts.insert(0, batch.frames)
             newer.first = batch.first
+
+
+class Taken:
+    """Events that are about to be written with a change, and whether they were."""
+
+    def __init__(self, batch: Batch | None) -> None:
+        self.batch = batch
+        self.written = False
 
 
 class _Gathered:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from assistd.db.faults import DatabaseUnavailable
 from assistd.db.pool import Database
 from assistd.llm.protocol import ChatRequest, Model, ModelRateLimited, ModelRefused, ModelUnavailable, Usage
 from assistd.runs import machine, orphan, progress, request, store
@@ -169,7 +170,9 @@ class Execution:
             # A commit under way is let through, so that what is known here stays what is stored.
             async with self._committing:
                 task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            [fault] = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(fault, DatabaseUnavailable):
+                raise fault  # nobody knows whether its change was committed: this claim must not go on from there
             self._scribe.drop()
             await self._reload()
         finally:
@@ -442,31 +445,38 @@ class Execution:
         return Change(old=self._transcript.status, new=self._transcript.status, at=self._clock(), **parts)
 
     async def _commit(self, change: Change) -> None:
-        """Write a change with the events told so far, then publish them.
+        """Write a change with the events added so far, then publish them.
 
-        Raises _Moved where the run's status is another by now, LeaseLost where the run is another worker's.
+        Raises _Moved where the run's status is another by now, LeaseLost where the run is another worker's. Whatever
+        is raised, the events that announce the change are gone, and those before them are still to be logged.
         """
         async with self._committing:
             batch = self._scribe.take()
-            whole = await self._streams.log.take(self._id, batch)
-            prompt = self._parts.prompts.take(self._id) if change.open_step is None else None
-            asked = None if prompt is None else await self._parts.prompts.kept(prompt)
-            async with self._db.acquire() as conn:
-                written = await write(conn, self._id, self._lease, change, whole, asked)
+            written = False
+            try:
+                async with self._streams.log.taken(self._id, batch) as taken:
+                    written = taken.written = await self._write(change, taken.batch)
+            finally:
+                if not written and batch is not None:
+                    self._scribe.rewind(batch.first - 1)
             if written:
                 self._committed(change, batch)
                 return
-            if prompt is not None:
-                self._parts.prompts.put_back(prompt)
-            if batch is not None:
-                self._scribe.rewind(batch.first - 1)
             await self._reload()
-            if whole is not None and batch is not None and whole.first < batch.first:
-                kept = msgspec.structs.replace(whole, last=batch.first - 1, frames=whole.frames[: -len(batch.frames)])
-                self._streams.log.append(kept)
-            elif whole is not None and batch is None:
-                self._streams.log.append(whole)
         raise _Moved
+
+    async def _write(self, change: Change, batch: Batch | None) -> bool:
+        """Write a change with its events, and the turn's prompt where nobody waits for a first word."""
+        prompts, written = self._parts.prompts, False
+        prompt = prompts.take(self._id) if change.open_step is None else None
+        try:
+            kept = None if prompt is None else await prompts.kept(prompt)
+            async with self._db.acquire() as conn:
+                written = await write(conn, self._id, self._lease, change, batch, kept)
+        finally:
+            if prompt is not None and not written:
+                prompts.put_back(prompt)
+        return written
 
     def _committed(self, change: Change, batch: Batch | None) -> None:
         if change.new is not change.old:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from assistd.code_interpreter import store as code_sessions
-from assistd.db.pool import Database, is_away
+from assistd.db.faults import DatabaseUnavailable
+from assistd.db.pool import Database
 from assistd.jobs import store as jobs
 from assistd.jobs.store import Job
 from assistd.runs import code_interpreter, progress
@@ -55,9 +56,11 @@ class Executor:
                 await execution.run()
             except LeaseLost:
                 log.warning("run taken over by another worker, or deleted", lease=claimed.lease)
-            except Exception as fault:
-                if is_away(fault):
-                    raise  # the job goes back to the queue, and the run goes on when the database is there again
+            except (DatabaseUnavailable, OSError, MemoryError):
+                # The reason is the database's or this machine's, and not the run's: the job goes back to the queue,
+                # and the run goes on later, or elsewhere.
+                raise
+            except Exception:
                 log.exception("run failed by a fault of the server")
                 await execution.give_up()
             finally:

@@ -58,6 +58,15 @@ class Batch(msgspec.Struct, frozen=True):
         """The place after which this batch's successor comes."""
         return Position(self.lease, self.last)
 
+    def follows(self, position: Position) -> bool:
+        """Say whether nothing can be missing between a place and this batch.
+
+        That is so for the next number of the same lease. Of another lease it is so for the next number of the very
+        next lease, whose numbers begin behind all that the log has of the one before. Across more leases numbers say
+        nothing: what a worker sent and never logged has numbers that its successors, here or elsewhere, use again.
+        """
+        return self.first == position.number + 1 and 0 <= self.lease - position.lease <= 1
+
     def after(self, position: Position) -> bytes:
         """Return the frames that come after a place."""
         if position < Position(self.lease, self.first):

@@ -1,7 +1,11 @@
 -- name: claim
--- A worker takes a run: every write under an older lease is void from here on.
-UPDATE runs SET lease = $2 WHERE id = $1 AND lease < $2
-RETURNING *, extract(epoch FROM now())::float8 AS now,
+-- A worker takes a run: every write under an older lease is void from here on. The lock is the one that an `append`
+-- excludes; an update's own is not.
+WITH held AS (
+    SELECT id FROM runs WHERE id = $1 AND lease < $2 FOR UPDATE
+)
+UPDATE runs SET lease = $2 FROM held WHERE runs.id = held.id
+RETURNING runs.*, extract(epoch FROM now())::float8 AS now,
     (SELECT COALESCE(max(last_number), 0) FROM run_events WHERE run_id = $1) AS last_number
 
 -- name: last_number
@@ -136,13 +140,15 @@ UPDATE jobs SET due = to_timestamp(run.expires_at), worker = NULL
 FROM run WHERE jobs.kind = 'run' AND jobs.key = run.id
 
 -- name: append
--- Events that announce no change, of many runs at once. Those of a lost lease are dropped. A row that is there
--- already was written by a statement whose answer got lost; by now more may have gathered behind it.
+-- Events that announce no change, of many runs at once. Those of a lost lease are dropped: the lock holds up the next
+-- claim until they are there for it to see. A row that is there already was written by a statement whose answer got
+-- lost; by now more may have gathered behind it.
 INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
 SELECT new.run_id, new.lease, new.first_number, new.last_number, new.frames
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
      AS new (run_id, lease, first_number, last_number, frames)
 JOIN runs ON runs.id = new.run_id AND runs.lease = new.lease
+FOR KEY SHARE OF runs
 ON CONFLICT (run_id, lease, first_number) DO UPDATE
 SET last_number = EXCLUDED.last_number, frames = EXCLUDED.frames
 WHERE run_events.last_number < EXCLUDED.last_number

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import structlog
 
-from assistd.db.pool import is_away
+from assistd.db.faults import DatabaseUnavailable
 from assistd.runs.event_log import ASKED_SECONDS, READ_ROWS, EventLog
 from assistd.runs.frames import DONE, PING, Batch, Position, error_frame
 from assistd.runs.machine import RESTING
@@ -24,6 +24,8 @@ log = structlog.get_logger("assistd.stream")
 # A follower of a run that is quiet looks around this often, should a notification be lost.
 _LOOK_SECONDS = 1.0
 _PING_SECONDS = 15.0
+# How soon the log is looked at again where the database could not be asked.
+_RETRY_SECONDS = 0.2
 # A run that was just created is nearly always executed here, so asking elsewhere can wait a moment.
 _ASK_LATER_SECONDS = 0.25
 
@@ -45,6 +47,10 @@ class Subscription:
         """Put events in."""
         self._batches.append(batch)
         self._wake()
+
+    def put_back(self, batches: Sequence[Batch]) -> None:
+        """Put events in front that were taken out, for when the log was looked at."""
+        self._batches[:0] = batches
 
     def nudge(self) -> None:
         """Wake the follower up to look at the log."""
@@ -181,24 +187,19 @@ class _Follower:
 
     async def next(self) -> bytes:
         """Return the frames that come next; none where there was only a nudge."""
-        batches = [] if self._look else await self._inbox.wait()
-        if len(batches) == 1 and self._follows(batches[0]):  # the path of every token
-            return self._pass(batches[0], batches[0].frames)
+        live = [] if self._look else await self._inbox.wait()
+        if len(live) == 1 and live[0].follows(self._position):  # the path of every token
+            return self._pass(live[0], live[0].frames)
         try:
             await self._ask()
-            looked = self._look or self._must_look(batches)
-            if looked:
-                batches = await self._read() + batches
-        except Exception as fault:
-            if not is_away(fault):
-                raise
+            logged = await self._read() if self._look or self._must_look(live) else []
+        except DatabaseUnavailable:
             # What is live waits for the log, so that nothing is skipped.
-            for batch in batches:
-                self._inbox.push(batch)
+            self._inbox.put_back(live)
             self._look = True
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_RETRY_SECONDS)
             return b""
-        return self._join(batches, looked) or self._ping()
+        return self._join(logged, live) or self._ping()
 
     async def _read(self) -> list[Batch]:
         """Read what the log has next. Where it has nothing, see whether anything is still to come."""
@@ -216,16 +217,17 @@ class _Follower:
         self.at_end = not batches
         return batches
 
-    def _join(self, batches: list[Batch], looked: bool) -> bytes:
-        """Return the frames of batches, in order; `looked` says that the log's are among them."""
-        frames: list[bytes] = []
-        self._look = len(batches) >= READ_ROWS  # the log may have more
-        for batch in batches:
-            if part := batch.after(self._position):
-                if (frames or not looked) and not _joins(self._position, batch):
-                    self._look = True  # a gap in what came: the log has what is missing
-                    break
-                frames.append(self._pass(batch, part))
+    def _join(self, logged: Sequence[Batch], live: Sequence[Batch]) -> bytes:
+        """Return the frames that are new, in order.
+
+        What is live was either seen to follow, or came before the look at the log. A worker sends nothing before the
+        events of all leases before its own are in the log for good, so with the whole log behind it, it follows.
+        """
+        self._look = len(logged) >= READ_ROWS
+        if self._look:  # the log may have more
+            self._inbox.put_back(live)
+            live = ()
+        frames = [self._pass(batch, part) for batch in (*logged, *live) if (part := batch.after(self._position))]
         if self._look:
             self.at_end = False  # a `requires_action` with more behind it ends nothing
         return b"".join(frames)
@@ -236,13 +238,14 @@ class _Follower:
         self.at_end = batch.is_end
         return frames
 
-    def _follows(self, batch: Batch) -> bool:
-        return batch.first == self._position.number + 1 and batch.lease >= self._position.lease
-
-    def _must_look(self, batches: list[Batch]) -> bool:
-        if batches:
-            return not _joins(self._position, batches[0])
-        return not self._streams.is_executed_here(self._run_id)
+    def _must_look(self, live: Sequence[Batch]) -> bool:
+        position = self._position
+        for batch in live:
+            if batch.end > position:
+                if not batch.follows(position):
+                    return True
+                position = batch.end
+        return not live and not self._streams.is_executed_here(self._run_id)
 
     async def _ask(self) -> None:
         if not self._streams.is_executed_here(self._run_id) and time.monotonic() > self._ask_at:
@@ -254,8 +257,3 @@ class _Follower:
             return b""
         self._quiet_since = time.monotonic()
         return PING
-
-
-def _joins(position: Position, batch: Batch) -> bool:
-    """Say whether nothing is missing between a place and a batch."""
-    return batch.first <= position.number + 1 and batch.lease >= position.lease

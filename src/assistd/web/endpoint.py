@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from assistd import errors, ids
-from assistd.db.pool import is_away, is_contended
+from assistd.db.faults import DatabaseUnavailable
 from assistd.errors import APIError
 from assistd.web.auth import Keyring
 from assistd.web.body import DEFAULT_STALL_SECONDS, Body
@@ -114,16 +114,12 @@ class Endpoint:
         except APIError as refusal:
             await body.drain()
             await reply.error(refusal)
-        except Exception as fault:
-            if is_away(fault):
-                log.error("database out of reach", path=scope["path"], error=str(fault) or type(fault).__name__)
-                await reply.error(errors.overloaded("The database is out of reach just now. Please try again soon."))
-            elif is_contended(fault):
-                log.warning("gave way to others", path=scope["path"], error=str(fault))
-                await reply.error(errors.overloaded("Others are changing the same objects. Please try again soon."))
-            else:
-                log.exception("request failed", method=scope["method"], path=scope["path"])
-                await reply.error(errors.internal(reply.request_id))
+        except DatabaseUnavailable as fault:
+            log.error("database unavailable", path=scope["path"], reason=fault.reason.name.lower(), error=str(fault))
+            await reply.error(errors.overloaded(f"{fault.reason.value} Please try again soon."))
+        except Exception:
+            log.exception("request failed", method=scope["method"], path=scope["path"])
+            await reply.error(errors.internal(reply.request_id))
         finally:
             await body.close()
             _log_request(scope, reply)
