@@ -19,12 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from assistd import database
+from assistd import database, health
 from assistd.assistants import routes as assistants
 from assistd.code_interpreter import store as code_sessions
 from assistd.code_interpreter.publishing import Publisher
@@ -34,8 +32,10 @@ from assistd.db.pool import Database, open_pool
 from assistd.fetching.progress import console_progress
 from assistd.files import routes as files
 from assistd.files import uploads
-from assistd.files.blobs import Blobs, BlobsUnavailable, open_blobs, probe
+from assistd.files.blobs import Blobs, open_blobs
+from assistd.files.store_watch import StoreWatch
 from assistd.files.sweeper import keep_sweeping
+from assistd.health import Disks
 from assistd.jobs import store as jobs
 from assistd.jobs.worker import Worker, worker_name
 from assistd.llm.constrained import ConstrainedModel
@@ -84,7 +84,7 @@ log = structlog.get_logger("assistd")
 # The base URL that stands for the scripted model, which this process then serves itself.
 SCRIPTED = "scripted:"
 
-# How long a start waits for the store of files to show that it works.
+# How long a start waits for an object store to show that it works.
 _LOOK_SECONDS = 5.0
 
 
@@ -204,6 +204,11 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         reader = await stack.enter_async_context(Reader(readers))
         ingest = Ingest(db, blobs, reader, embedders)
         ingesting = Worker(db, {INGEST: ingest.handle}, capacity=readers, lease=lease)
+        watch = StoreWatch(db, blobs, lambda works: ingesting.pause(not works)) if blobs.is_remote else None
+        if watch is not None:
+            ingesting.pause()
+            await watch.first_look(_LOOK_SECONDS)
+        disks = _disks(settings, blobs)
         keyring = StoredKeys(db)
         workers = (worker, ingesting)
         await listener.listen(jobs.OFFERS, worker.offered)
@@ -227,7 +232,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         paths.sort(key=lambda path: path.template != "/threads/runs")
         memory = Memory(settings.body_memory_bytes)
         door = Door(keyring, settings.max_body_bytes, memory, settings.stall_seconds)
-        http = _http([*endpoint.routes(paths, door), *_health(db)])
+        http = _http([*endpoint.routes(paths, door), *health.routes(db, watch, disks)])
         for task in (
             event_log.run(),
             prompts.run(),
@@ -237,6 +242,7 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
             retention.keep_pruning(db, settings.event_retention_seconds),
             keep_sweeping(db, blobs),
             keep_expiring(db, forget_store),
+            *([watch.run()] if watch is not None else []),
         ):
             stack.push_async_callback(_cancel, asyncio.create_task(task))
         try:
@@ -304,17 +310,17 @@ def blob_store(settings: Settings) -> Blobs:
         raise StartRefused(f"The store of files ({PREFIX}BLOB_URL): {fault}") from fault
 
 
-async def check_files(settings: Settings) -> None:
-    """Refuse a URL that names no store of files, and say so where the store cannot be used just now."""
-    if not settings.blob_url:
-        return
-    blobs = blob_store(settings)
-    try:
-        async with asyncio.timeout(_LOOK_SECONDS):
-            await probe(blobs)
-    except (BlobsUnavailable, TimeoutError) as fault:
-        reason = fault.reason if isinstance(fault, BlobsUnavailable) else "it does not answer"
-        log.warning("the store of files cannot be used; `assistd doctor` looks again", error=reason)
+def check_files(settings: Settings) -> None:
+    """Refuse a URL that names no store of files. Whether the store can be used is found out by the node."""
+    if settings.blob_url:
+        blob_store(settings)
+
+
+def _disks(settings: Settings, blobs: Blobs) -> Disks:
+    """The disks of a node: a full one is known before somebody's request or PostgreSQL runs into it."""
+    blob_folder = blobs.local_path("")
+    written = [settings.data_dir, *([blob_folder] if blob_folder is not None else [])]
+    return Disks(written, [] if settings.database_url else [settings.data_dir / "postgres"])
 
 
 async def _listen(
@@ -337,23 +343,6 @@ async def _listen(
 
 def _http(routes: list[Route]) -> ASGIApp:
     return Router(routes, redirect_slashes=False, default=Site(otherwise=endpoint.not_found))
-
-
-def _health(db: Database) -> list[Route]:
-    async def alive(request: HttpRequest) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def ready(request: HttpRequest) -> Response:
-        try:
-            async with asyncio.timeout(2), db.acquire() as conn:
-                await conn.fetchval("SELECT 1")
-        except Exception as fault:
-            return JSONResponse(
-                {"status": "unavailable", "database": str(fault) or type(fault).__name__}, status_code=503
-            )
-        return JSONResponse({"status": "ok"})
-
-    return [Route("/healthz", alive), Route("/readyz", ready)]
 
 
 async def check_door(settings: Settings, dsn: str) -> None:

@@ -16,7 +16,8 @@ import aiohttp
 from assistd import __version__, app, database
 from assistd.db import migrate
 from assistd.fetching.progress import console_progress
-from assistd.files.blobs import BlobsUnavailable, probe
+from assistd.files.blobs import Blobs, BlobsUnavailable, probe
+from assistd.files.intake import forget, note_probe, probe_key
 from assistd.llm.routing import Route, Routing, load_routes, single_route
 from assistd.sandbox import interpreter
 from assistd.sandbox.engines import engine_of
@@ -124,7 +125,7 @@ async def _models(settings: Settings) -> str:
 async def _files(settings: Settings) -> str:
     where = settings.blob_url or str(settings.data_dir / "blobs")
     try:
-        await probe(app.blob_store(settings))
+        await _try_files(settings, app.blob_store(settings))
     except BlobsUnavailable as fault:
         remedy = (
             "Look at ASSISTD_BLOB_URL and at the store's own variables, such as AWS_ENDPOINT_URL and its keys."
@@ -133,6 +134,20 @@ async def _files(settings: Settings) -> str:
         )
         raise Amiss(f"{where} cannot be used: {fault.reason}. {remedy}") from fault
     return where
+
+
+async def _try_files(settings: Settings, blobs: Blobs) -> None:
+    """Try the store, noted in the database where that can be used, so that a kill leaves nothing behind."""
+    key = probe_key()
+    try:
+        async with database.connect(settings, migrated=True) as conn:
+            await note_probe(conn, key)
+    except Exception:  # the finding of another check
+        await probe(blobs, key)
+        return
+    await probe(blobs, key)
+    async with database.connect(settings, migrated=True) as conn:
+        await forget(conn, [key])
 
 
 async def _embeddings(settings: Settings) -> str:

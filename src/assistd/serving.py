@@ -46,7 +46,7 @@ async def work(settings: Settings) -> int:
     stop = Stop()
     with stop.cutting_the_start():
         async with AsyncExitStack() as stack:
-            await app.check_files(settings)
+            app.check_files(settings)
             dsn = await stack.enter_async_context(database.open_database(settings))
             routing = await stack.enter_async_context(app.open_routing(settings))
             node = await stack.enter_async_context(app.open_node(settings, dsn, routing))
@@ -110,7 +110,7 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
             address, port, *_ = stack.enter_context(reserve(asked, port)).getsockname()
             settings = replace(settings, host=address, port=port)
         if not shared_port:
-            await app.check_files(settings)
+            app.check_files(settings)
         dsn = await stack.enter_async_context(database.open_database(settings))
         if not shared_port:
             await app.check_door(settings, dsn)

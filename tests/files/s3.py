@@ -56,7 +56,11 @@ class S3:
         return f"s3://{BUCKET}/{prefix}"
 
     def stored(self, prefix: str) -> list[str]:
-        """The keys of what is under a prefix, without it."""
+        """The keys of what is under a prefix, without it, but for what a node tries the store with."""
+        return [key for key in self.everything(prefix) if not key.startswith("probes/")]
+
+    def everything(self, prefix: str) -> list[str]:
+        """The keys of all that is under a prefix, without it."""
         found = self._texts(f"/{BUCKET}?list-type=2&max-keys=1000&prefix={prefix}/", "Key")
         return [key.removeprefix(prefix + "/") for key in found]
 

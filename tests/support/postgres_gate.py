@@ -72,7 +72,7 @@ class PostgresGate:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.tries += 1
-        with closing(writer), suppress(OSError, asyncio.IncompleteReadError):
+        with closing(writer), suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             if self.mode in _FATAL:
                 (length,) = struct.unpack("!I", await reader.readexactly(4))
                 await reader.readexactly(length - 4)

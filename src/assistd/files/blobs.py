@@ -14,11 +14,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import obstore
 import structlog
@@ -26,19 +25,24 @@ from obstore import exceptions
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from assistd.errors import APIError
+from assistd.files.pieces import Pieces
 
 log = structlog.get_logger("assistd.files")
 
 # What is handed to the store in one piece. S3 takes at most 10,000 pieces of at least 5 MiB for a blob.
-_PIECE_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 5 * 1024 * 1024
 _PIECES_AT_ONCE = 2
 _READ_BYTES = 1024 * 1024
 
+# What an object store may take for an answer, for the next piece of one, or to take a piece. It says nothing of how far
+# it is with a piece, so this is also a pace that it must keep: two pieces, about 1 MB a second.
+ANSWER_SECONDS = 12.0
+# The store's client gives up after us: then what we have left behind ends as well.
+_SILENCE_SECONDS = ANSWER_SECONDS + 2
+_CANCEL_SECONDS = 5.0
 _RETRIES = 3
-_RETRY_SECONDS = 15
 # A blob that a slow client reads is one long answer, so only silence counts.
 _ANSWER_HOURS = 12
-_SILENCE_SECONDS = 60
 
 _DELETES_AT_ONCE = 10
 
@@ -46,7 +50,7 @@ _DELETES_AT_ONCE = 10
 class BlobsUnavailable(APIError):
     """The blob store does not answer, or refuses us: an error of ours that may pass. The door answers it as 503."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, silent: bool = False) -> None:
         super().__init__(
             "The store of files is out of reach just now. Please try again soon.",
             status=503,
@@ -54,6 +58,7 @@ class BlobsUnavailable(APIError):
             headers={"retry-after": "1"},
         )
         self.reason = reason
+        self.silent = silent  # it did not answer in time, and may not answer the next question either
 
 
 class BlobMissing(Exception):
@@ -61,64 +66,120 @@ class BlobMissing(Exception):
 
 
 class Blobs:
-    """A blob store. Every method raises BlobsUnavailable where the store cannot be talked to."""
+    """A blob store. Every method raises BlobsUnavailable where the store cannot be talked to.
 
-    def __init__(self, store: ObjectStore, folder: Path | None = None) -> None:
+    `answer_seconds` bounds how long it may be silent; None waits, as for a disk. `on_fault` is called with every
+    BlobsUnavailable before it is raised.
+    """
+
+    def __init__(self, store: ObjectStore, folder: Path | None = None, answer_seconds: float | None = None) -> None:
         self._store = store
         self._folder = folder
+        self._answer_seconds = answer_seconds
+        self._left: set[asyncio.Future[None]] = set()
+        self.on_fault: Callable[[BlobsUnavailable], None] = lambda fault: None
 
     async def write(self, key: str, chunks: AsyncIterator[bytes]) -> int:
         """Write a blob as its bytes come, and return how many they were.
 
         It is there whole, or not at all: where `chunks` raises or the caller is cancelled, what was already sent
-        is taken back, and the exception goes on.
+        is removed again, and the exception goes on.
         """
-        pieces = _Pieces(chunks)
+        pieces = Pieces(chunks, _READ_BYTES)
         writing = asyncio.ensure_future(self._put(key, pieces))
         try:
-            await asyncio.shield(writing)
+            await self._watch(key, writing, pieces)
         except asyncio.CancelledError:
             # A put that is just dropped would leave its half behind in the store; one whose source fails cleans up.
             pieces.stop()
-            with suppress(Exception):
-                await writing
+            await asyncio.wait({writing}, timeout=None if self._answer_seconds is None else _CANCEL_SECONDS)
+            self._leave(writing)
             raise
         if self._folder is not None:
             await asyncio.to_thread(_sync, self._folder / key)
         return pieces.size
 
-    async def _put(self, key: str, pieces: _Pieces) -> None:
-        with _faults(key, pieces):
-            await obstore.put_async(
-                self._store,
-                key,
-                pieces.read(),
-                use_multipart=True,
-                chunk_size=_PIECE_BYTES,
-                max_concurrency=_PIECES_AT_ONCE,
-            )
+    async def _watch(self, key: str, writing: asyncio.Future[None], pieces: Pieces) -> None:
+        """Wait for a put. The source may take its time; a store that is silent for too long is left alone."""
+        bound = self._answer_seconds
+        while True:
+            await asyncio.wait({writing}, timeout=None if bound is None else max(bound - pieces.awaited(), 0.01))
+            if writing.done():
+                return writing.result()
+            if bound is not None and pieces.awaited() >= bound:
+                pieces.stop()
+                self._leave(writing)
+                raise pieces.fault or self._unavailable(key, TimeoutError())
+
+    def _leave(self, writing: asyncio.Future[None]) -> None:
+        """Let a put whose end nobody waits for clean up behind itself, if the store lets it."""
+
+        def forget(ended: asyncio.Future[None]) -> None:
+            self._left.discard(ended)
+            if not ended.cancelled() and (fault := ended.exception()):
+                log.debug("a blob was given up", error=str(fault))
+
+        self._left.add(writing)
+        writing.add_done_callback(forget)
+
+    async def _put(self, key: str, pieces: Pieces) -> None:
+        """Send a blob in parts, or in one request where it is small: a part that was begun outlives a kill."""
+        try:
+            async with aclosing(pieces.read()) as reading:
+                head = bytearray()
+                async for piece in reading:
+                    head += piece
+                    if len(head) >= _PIECE_BYTES:
+                        break
+                if len(head) < _PIECE_BYTES:
+                    await obstore.put_async(self._store, key, bytes(head), use_multipart=False)
+                    return
+                await obstore.put_async(
+                    self._store,
+                    key,
+                    _chained(bytes(head), reading),
+                    use_multipart=True,
+                    chunk_size=_PIECE_BYTES,
+                    max_concurrency=_PIECES_AT_ONCE,
+                )
+        except (exceptions.BaseError, OSError) as fault:
+            # Where something is written, it is the bucket that is not found.
+            raise pieces.fault or self._unavailable(key, fault) from fault
+        except Exception:
+            if pieces.fault is not None:
+                raise pieces.fault from None
+            raise
 
     async def read(self, keys: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of blobs, one after the other, as far as they are asked for. Raises BlobMissing."""
         for key in keys:
-            with _faults(key):
+            async with self._answer(key):
                 found = await obstore.get_async(self._store, key)
-                chunks = aiter(found.stream(min_chunk_size=_READ_BYTES))
+            chunks = aiter(found.stream(min_chunk_size=_READ_BYTES))
             while True:
-                with _faults(key):
+                async with self._answer(key):
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     break
                 yield bytes(chunk)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete blobs; those that are not there are fine."""
+        """Delete blobs; those that are not there are fine. A store that is silent is not asked for the rest."""
         limit = asyncio.Semaphore(_DELETES_AT_ONCE)
+        silent = False
 
         async def delete(key: str) -> None:
+            nonlocal silent
             async with limit:
-                with suppress(BlobMissing), _faults(key):
-                    await obstore.delete_async(self._store, key)
+                if silent:
+                    return
+                try:
+                    with suppress(BlobMissing):
+                        async with self._answer(key):
+                            await obstore.delete_async(self._store, key)
+                except BlobsUnavailable as fault:
+                    silent = silent or fault.silent
+                    raise
                 if self._folder is not None:
                     await asyncio.to_thread(_clear_unfinished, self._folder / key)
 
@@ -127,12 +188,35 @@ class Blobs:
             if fault is not None:
                 raise fault
 
+    @asynccontextmanager
+    async def _answer(self, key: str) -> AsyncIterator[None]:
+        """Bound one answer of the store, and translate its faults."""
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                yield
+        except (exceptions.BaseError, OSError) as fault:
+            if isinstance(fault, FileNotFoundError) and "NoSuchBucket" not in str(fault):
+                raise BlobMissing(key) from fault
+            raise self._unavailable(key, fault) from fault
+
+    def _unavailable(self, key: str, fault: Exception) -> BlobsUnavailable:
+        silent = isinstance(fault, TimeoutError)
+        unavailable = BlobsUnavailable("it does not answer" if silent else _first_line(fault), silent=silent)
+        log.error("blob store out of reach", key=key, error=unavailable.reason)
+        self.on_fault(unavailable)
+        return unavailable
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is an object store, and no folder of this machine."""
+        return self._folder is None
+
     def local_path(self, key: str) -> Path | None:
         """Where this machine has the blob as a file, which must not be changed; None for a store elsewhere."""
         return None if self._folder is None else self._folder / key
 
 
-def open_blobs(url: str, data_dir: Path) -> Blobs:
+def open_blobs(url: str, data_dir: Path, answer_seconds: float = ANSWER_SECONDS) -> Blobs:
     """The store at a URL, or the folder `blobs` under `data_dir` where the URL is empty.
 
     `file:///folder` names another folder. Nothing is sent yet. Raises ValueError for a URL that names no store.
@@ -157,23 +241,29 @@ def open_blobs(url: str, data_dir: Path) -> Blobs:
                     "read_timeout": timedelta(seconds=_SILENCE_SECONDS),
                     "timeout": timedelta(hours=_ANSWER_HOURS),
                 },
-                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
-            )
+                retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=ANSWER_SECONDS)},
+            ),
+            answer_seconds=answer_seconds,
         )
     except (exceptions.BaseError, ValueError) as fault:
         raise ValueError(f"no blob store at {url!r}: {_first_line(fault)}") from None
 
 
-async def probe(blobs: Blobs) -> None:
+async def probe(blobs: Blobs, key: str) -> None:
     """Write a blob, read it and delete it: rights differ for each. Raises BlobsUnavailable."""
-    key = new_key()
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"assistd"
 
-    await blobs.write(key, chunks())
-    found = b"".join([chunk async for chunk in blobs.read([key])])
-    await blobs.delete([key])
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await blobs.write(key, chunks())
+            found = b"".join([chunk async for chunk in blobs.read([key])])
+            await blobs.delete([key])
+    except TimeoutError as fault:
+        raise BlobsUnavailable("it does not answer", silent=True) from fault
+    except BlobMissing as fault:
+        raise BlobsUnavailable("it does not have what was just written to it") from fault
     if found != b"assistd":
         raise BlobsUnavailable("it does not give back what was written to it")
 
@@ -191,79 +281,10 @@ def new_key() -> str:
     return f"{key[:2]}/{key}"
 
 
-class _Pieces:
-    """The chunks of a blob on their way: gathered to a size worth a hand-over, counted, and stoppable.
-
-    `fault` is what the source raised, so that it is not mistaken for a fault of the store.
-    """
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self._chunks = chunks
-        self._stopped = asyncio.Event()
-        self.size = 0
-        self.fault: BaseException | None = None
-
-    def stop(self) -> None:
-        """Let whoever reads, or waits for the next chunk, fail."""
-        self._stopped.set()
-
-    async def read(self) -> AsyncIterator[bytes]:
-        stopped = asyncio.create_task(self._stopped.wait())
-        try:
-            held = bytearray()
-            while (chunk := await self._next(stopped)) is not None:
-                self.size += len(chunk)
-                held += chunk
-                if len(held) >= _READ_BYTES:
-                    yield bytes(held)
-                    held.clear()
-            if held:
-                yield bytes(held)
-        except Exception as fault:
-            self.fault = fault
-            raise
-        finally:
-            stopped.cancel()
-
-    async def _next(self, stopped: asyncio.Task[Literal[True]]) -> bytes | None:
-        coming = asyncio.create_task(self._pull())
-        try:
-            await asyncio.wait((coming, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not coming.done():
-                coming.cancel()
-        if stopped.done():
-            await asyncio.gather(coming, return_exceptions=True)
-            raise _Stopped
-        return coming.result()
-
-    async def _pull(self) -> bytes | None:
-        return await anext(self._chunks, None)
-
-
-class _Stopped(Exception):
-    """The writer of a blob was cancelled."""
-
-
-@contextmanager
-def _faults(key: str, pieces: _Pieces | None = None) -> Iterator[None]:
-    try:
-        yield
-    except Exception as fault:
-        if pieces is not None and pieces.fault is not None:
-            raise pieces.fault from None
-        # Where something is written, it is the bucket that is not found.
-        if isinstance(fault, FileNotFoundError) and pieces is None:
-            raise BlobMissing(key) from fault
-        if isinstance(fault, exceptions.BaseError | OSError):
-            raise _unavailable(key, fault) from fault
-        raise
-
-
-def _unavailable(key: str, fault: Exception) -> BlobsUnavailable:
-    reason = _first_line(fault)
-    log.error("blob store out of reach", key=key, error=reason)
-    return BlobsUnavailable(reason)
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _first_line(fault: Exception) -> str:

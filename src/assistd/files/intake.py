@@ -8,6 +8,7 @@ in between, the key is still noted, and the sweeper deletes the blob when it is 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from assistd import errors
 from assistd.db import sql
 from assistd.db.pool import Database
 from assistd.errors import APIError
-from assistd.files.blobs import Blobs, new_key
+from assistd.files.blobs import Blobs, BlobsUnavailable, new_key, probe
 
 log = structlog.get_logger("assistd.files")
 
@@ -29,6 +30,8 @@ SQL = sql.load(Path(__file__).with_name("blobs.sql"))
 
 # When an honest write must have ended.
 _DUE_SECONDS = 86_400
+_PROBE_DUE_SECONDS = 600
+_DROP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class LooseBlob:
 async def take_in(db: Database, blobs: Blobs, chunks: AsyncIterator[bytes]) -> AsyncIterator[LooseBlob]:
     """Write a blob, and hand it over inside the block, which is to `adopt` it in a transaction.
 
-    Where writing fails or the block refuses (APIError), the blob is dropped. Any other fault may come from a commit
+    Where its source fails or the block refuses (APIError), the blob is dropped. Any other fault may come from a commit
     whose answer was lost: then the note decides, in the sweep.
     """
     key = new_key()
@@ -52,6 +55,8 @@ async def take_in(db: Database, blobs: Blobs, chunks: AsyncIterator[bytes]) -> A
         due = await conn.fetchval(SQL["announce"], key, _DUE_SECONDS)
     try:
         size = await blobs.write(key, chunks)
+    except BlobsUnavailable:
+        raise  # it could not delete it either; the note stays for the sweep
     except Exception:
         await _drop(db, blobs, key)
         raise
@@ -78,6 +83,29 @@ async def forget(conn: Any, keys: list[str]) -> None:
     await conn.execute(SQL["forget"], keys)
 
 
+async def try_store(db: Database, blobs: Blobs, key: str) -> None:
+    """Write a blob, read it and delete it, noted as loose meanwhile: nothing is left if this process is killed.
+
+    The key is the caller's own, to be used again: where the store fails, the note of it stays, and no further one is
+    added. Raises BlobsUnavailable.
+    """
+    async with db.acquire() as conn:
+        await note_probe(conn, key)
+    await probe(blobs, key)
+    async with db.acquire() as conn:
+        await forget(conn, [key])
+
+
+async def note_probe(conn: Any, key: str) -> None:
+    """Note the blob of a trial as loose, before it is written."""
+    await conn.execute(SQL["note_probe"], key, _PROBE_DUE_SECONDS)
+
+
+def probe_key() -> str:
+    """Make a key to try a store with."""
+    return f"probes/{secrets.token_hex(16)}"
+
+
 async def bounded(chunks: AsyncIterator[bytes], limit: int, refusal: APIError) -> AsyncIterator[bytes]:
     """Pass chunks on, and raise once they are more than `limit` bytes."""
     size = 0
@@ -91,9 +119,10 @@ async def bounded(chunks: AsyncIterator[bytes], limit: int, refusal: APIError) -
 async def _drop(db: Database, blobs: Blobs, key: str) -> None:
     """Delete a blob that nobody will own. What does not work now, the sweeper does."""
     try:
-        await blobs.delete([key])
-        async with db.acquire() as conn:
-            await forget(conn, [key])
+        async with asyncio.timeout(_DROP_SECONDS):  # the client waits for its answer meanwhile
+            await blobs.delete([key])
+            async with db.acquire() as conn:
+                await forget(conn, [key])
     except (Exception, asyncio.CancelledError) as fault:
         log.warning("blob left to the sweeper", key=key, error=str(fault) or type(fault).__name__)
         if isinstance(fault, asyncio.CancelledError):

@@ -54,6 +54,7 @@ class Worker:
         self._tasks: dict[Job, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
         self._stopping = False
+        self._paused = False
         self._claiming = asyncio.Lock()
         self._accepting: set[asyncio.Future[None]] = set()
 
@@ -75,10 +76,16 @@ class Worker:
         """Look at the queue now."""
         self._woken.set()
 
+    def pause(self, paused: bool = True) -> None:
+        """Claim nothing while paused; what runs goes on."""
+        self._paused = paused
+        if not paused:
+            self.wake()
+
     def offered(self, offer: str) -> None:
         """Take an offered job, if the offer is made to this worker; full or not: it has the most of it ready."""
         name, kind, key = offer.rsplit(" ", 2)
-        if name == self.name and kind in self._handlers and not self._stopping:
+        if name == self.name and kind in self._handlers and not self._stopping and not self._paused:
             task = asyncio.ensure_future(self._accept(kind, key))
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)
@@ -115,7 +122,7 @@ class Worker:
 
     def claim(self, kind: str) -> Claim | None:
         """Return the claim under which a new job of this kind is this worker's, or None if it has no room."""
-        if self._stopping or len(self._tasks) >= self._capacity or kind not in self._handlers:
+        if self._stopping or self._paused or len(self._tasks) >= self._capacity or kind not in self._handlers:
             return None
         return Claim(self.name, self._lease)
 
@@ -148,7 +155,7 @@ class Worker:
     async def _claim(self) -> float:
         """Start what is ready; return how long to wait before looking again, in seconds."""
         room = min(self._capacity - len(self._tasks), _CLAIM_BATCH)
-        if room <= 0:
+        if room <= 0 or self._paused:
             return _IDLE_SECONDS
         try:
             async with self._db.acquire() as conn:
