@@ -11,7 +11,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from assistd.db.faults import is_away
+from assistd.db.faults import Reason, reason_of
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def may_pass(fault: BaseException) -> bool:
         return False
     if isinstance(fault, FileNotFoundError) and fault.filename is not None:  # a certificate, not a socket
         return False
-    return is_away(fault)
+    return reason_of(fault) not in (None, Reason.REFUSED)
 
 
 def words_of(fault: BaseException) -> str:
