@@ -9,8 +9,10 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from assistd.sandbox import usage
 from assistd.sandbox.faults import SessionLost
@@ -260,6 +262,103 @@ async def test_a_session_that_cannot_be_ended_does_not_end_the_watch() -> None:
             watch.set_busy(stubborn, True)
             watch.add(session)
             await session.ended.wait()
+
+
+async def test_a_session_that_could_not_be_ended_is_ended_the_next_time() -> None:
+    with running(ALONE) as process:
+        session = FakeSession(process)
+        end, tried = session.end, 0
+
+        async def fails_once(reason: str) -> None:
+            nonlocal tried
+            tried += 1
+            if tried == 1:
+                raise OSError(reason)
+            await end(reason)
+
+        session.end = fails_once  # type: ignore[method-assign]
+        watch = Watch(Limits(memory=48 * MB))
+        async with watching(watch):
+            watch.add(session)
+            await session.ended.wait()
+        assert tried == 2
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("can't start new thread"), MemoryError(), OSError(24, "no more files")])
+async def test_a_watch_that_fails_says_so_and_goes_on(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    look, looks = Watch._look, 0
+
+    async def fails_at_first(self: Watch, *arguments: Any) -> None:
+        nonlocal looks
+        looks += 1
+        if looks <= 2:
+            raise fault
+        await look(self, *arguments)
+
+    monkeypatch.setattr(Watch, "_look", fails_at_first)
+    with running(ALONE) as process, capture_logs() as logs:
+        session = FakeSession(process)
+        watch = Watch(Limits(memory=48 * MB))
+        async with watching(watch):
+            watch.add(session)
+            await session.ended.wait()
+    assert "more memory" in session.why
+    assert [log["log_level"] for log in logs if "has failed, and begins again" in log["event"]] == ["error"] * 2
+
+
+async def test_what_cannot_be_watched_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Meter) -> Usage:
+        raise KeyError(self)
+
+    monkeypatch.setattr(Meter, "read", fails)
+    with running("ready()") as process:
+        session = FakeSession(process)
+        watch = Watch(Limits())
+        async with watching(watch):
+            watch.add(session)
+            await session.ended.wait()
+    assert session.why == "The session was ended: what it uses could not be watched."
+
+
+async def test_a_watch_that_fails_for_good_leaves_no_session_unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(self: Watch, *arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Watch, "_look", fails)
+    with running("ready()") as process, running("ready()") as other:
+        sessions = [FakeSession(process), FakeSession(other)]
+        watch = Watch(Limits())
+        async with watching(watch):
+            for session in sessions:
+                watch.add(session)
+            for session in sessions:
+                await session.ended.wait()
+
+
+async def test_a_look_that_does_not_end_ends_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, read = threading.Event(), Meter.read
+
+    def hangs(self: Meter) -> Usage:
+        if self._pid == hanging.pid:
+            stuck.wait()
+        return read(self)
+
+    monkeypatch.setattr(Meter, "read", hangs)
+    monkeypatch.setattr("assistd.sandbox.watch._LOOK_SECONDS", 0.2)
+    with running("ready()") as hanging, running("ready()") as small, running(ALONE) as large:
+        watch = Watch(Limits(memory=48 * MB))
+        async with watching(watch):
+            watch.add(before := FakeSession(small))
+            watch.add(session := FakeSession(hanging))
+            watch.add(after := FakeSession(small))
+            await session.ended.wait()
+            watch.add(another := FakeSession(large))  # the watch goes on
+            await another.ended.wait()
+        stuck.set()
+    assert before.alive
+    assert after.alive
+    assert "could not be watched" in session.why
+    assert "more memory" in another.why
 
 
 def _threads() -> list[threading.Thread]:

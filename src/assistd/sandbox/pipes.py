@@ -137,8 +137,8 @@ class Pipes:
         await asyncio.shield(self._begin_end(reason))
 
     def _begin_end(self, reason: str) -> asyncio.Task[None]:
-        if self._ending is None:
-            self.why = reason
+        if self._ending is None or _has_failed(self._ending):
+            self.why = self.why or reason
             self._ending = asyncio.create_task(self._end(), name="end of a sandbox")
         return self._ending
 
@@ -212,6 +212,10 @@ class Pipes:
         """Whoever has closed its end, or speaks another language, is of no more use."""
         self._begin_end(why)
         return SessionLost(self.why or why)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _has_no_mark(framing: asyncio.Task[Body]) -> bool:

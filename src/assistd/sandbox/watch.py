@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -20,6 +21,11 @@ _log = structlog.get_logger("assistd.sandbox")
 # of it that a session can have beyond its limit.
 _BUSY_SECONDS: Final = 0.1
 _IDLE_SECONDS: Final = 1.0  # its code may have left something behind that goes on
+
+# A session that could not be looked at so many times one after the other is ended, and so is one whose look takes so
+# long: what is not watched has no limit.
+_FAILED_LOOKS: Final = 3
+_LOOK_SECONDS: Final = 20.0
 
 
 class Watched(Protocol):
@@ -42,6 +48,7 @@ class _Pace:
     meter: Meter
     due: float
     busy: bool = False
+    failed: int = 0  # looks, one after the other
 
 
 class Watch:
@@ -77,18 +84,46 @@ class Watch:
             self._changed.set()
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        # A thread of its own: a look can take long where there is much to see, and must not wait for anybody's files.
-        thread = ThreadPoolExecutor(1, "sandbox-watch")
+        """Watch until cancelled. Whatever goes wrong with a look is logged, and does not end the watch."""
+        while True:
+            # A thread of its own: a look can take long where there is much to see, and must not wait for anybody's
+            # files. Another one after a fault: the look may not have come to its end.
+            thread = ThreadPoolExecutor(1, "sandbox-watch")
+            try:
+                while True:
+                    self._changed.clear()
+                    if due := [session for session, pace in self._paces.items() if pace.due <= _now()]:
+                        await self._look_or_count(thread, due)
+                    else:
+                        await self._pause()
+            except Exception as fault:
+                _log.error("the watch over sandboxes has failed, and begins again", exc_info=fault)
+            finally:
+                thread.shutdown(wait=False)
+
+    async def _look_or_count(self, thread: ThreadPoolExecutor, due: Sequence[Watched]) -> None:
+        """Look at sessions. Where that fails, it has failed for each of them; raises what was wrong."""
+        seen: list[Usage | None] = []  # by the thread, one after the other
         try:
-            while True:
-                self._changed.clear()
-                if due := [session for session, pace in self._paces.items() if pace.due <= _now()]:
-                    await self._look(thread, due)
-                else:
-                    await self._pause()
-        finally:
-            thread.shutdown(wait=False)
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._look(thread, due, seen)
+        except TimeoutError:
+            for session in due[len(seen) : len(seen) + 1]:  # it is this one that takes so long
+                self._count_failure(session, at_once=True)
+            raise
+        except Exception:
+            for session in due:
+                self._count_failure(session)
+            raise
+
+    def _count_failure(self, session: Watched, *, at_once: bool = False) -> None:
+        """Note that a session could not be looked at, and end it where that is so for good."""
+        if (pace := self._paces.get(session)) is None:
+            return
+        pace.due = _now() + _BUSY_SECONDS
+        pace.failed += 1
+        if at_once or pace.failed >= _FAILED_LOOKS:
+            self._end(session, "what it uses could not be watched")
 
     async def _pause(self) -> None:
         """Wait until a session is due, or something has changed."""
@@ -97,9 +132,9 @@ class Watch:
             async with asyncio.timeout_at(until):
                 await self._changed.wait()
 
-    async def _look(self, thread: ThreadPoolExecutor, due: Sequence[Watched]) -> None:
+    async def _look(self, thread: ThreadPoolExecutor, due: Sequence[Watched], seen: list[Usage | None]) -> None:
         meters = [self._paces[session].meter for session in due]
-        seen = await asyncio.get_running_loop().run_in_executor(thread, _read, meters)
+        await asyncio.get_running_loop().run_in_executor(thread, _read, meters, seen)
         for session, usage in zip(due, seen, strict=True):
             if (pace := self._paces.get(session)) is None:
                 continue
@@ -107,8 +142,12 @@ class Watch:
             if not session.alive:
                 self.remove(session)
                 self._found_dead()
-            elif usage is not None and (why := self._excess(usage)):
-                self._end(session, why)
+            elif usage is None:
+                self._count_failure(session)
+            else:
+                pace.failed = 0
+                if why := self._excess(usage):
+                    self._end(session, why)
 
     def _excess(self, usage: Usage) -> str:
         """Return what there is too much of, or "" where nothing is."""
@@ -122,16 +161,19 @@ class Watch:
         return ""
 
     def _end(self, session: Watched, why: str) -> None:
-        self.remove(session)
+        pace = self._paces.pop(session)
         _log.info("a sandbox is ended", why=why)
         task = asyncio.create_task(session.end(f"The session was ended: {why}."), name="end of a sandbox")
         self._ending.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, session, pace))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, session: Watched, pace: _Pace, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            _log.error("a sandbox could not be ended", exc_info=fault)
+            _log.error("a sandbox could not be ended, which is tried again", exc_info=fault)
+            pace.due = _now() + _IDLE_SECONDS
+            self._paces[session] = pace
+            self._changed.set()
         self._found_dead()
 
 
@@ -143,13 +185,14 @@ def _amount(size: int) -> str:
     return f"{size / (1024 * MB):g} GB" if size >= 1024 * MB else f"{size / MB:g} MB"
 
 
-def _read(meters: Sequence[Meter]) -> list[Usage | None]:
-    return [_read_one(meter) for meter in meters]
+def _read(meters: Sequence[Meter], seen: list[Usage | None]) -> None:
+    for meter in meters:
+        seen.append(_read_one(meter))  # at once, so that it shows how far this has come
 
 
 def _read_one(meter: Meter) -> Usage | None:
     try:
         return meter.read()
-    except (OSError, ValueError) as fault:
+    except Exception as fault:
         _log.error("a sandbox cannot be watched", exc_info=fault)
         return None
