@@ -10,7 +10,6 @@ import asyncio
 import ipaddress
 import json
 import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -62,6 +61,7 @@ from assistd.sandbox.engines import engine_of
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.limits import MB, Limits
 from assistd.sandbox.pool import PoolLimits, Sandboxes
+from assistd.sandbox.private_folders import ROUTES, PrivateFolders
 from assistd.sandbox.provision import Provision
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
@@ -146,10 +146,14 @@ def routes_for_children(settings: Settings, routing: Routing) -> Iterator[dict[s
     if settings.models_file or settings.model_base_url not in ("", SCRIPTED):
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="assistd-") as folder:
-        file = Path(folder) / "models.toml"
+    folders = PrivateFolders(ROUTES)
+    folder = folders.make()
+    try:
+        file = folder / "models.toml"
         file.write_text("".join(_as_toml(route) for route in routing), "utf-8")
         yield {PREFIX + "MODELS_FILE": str(file)}
+    finally:
+        folders.remove(folder)
 
 
 def _as_toml(route: ModelRoute) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from assistd.sandbox import probe
 from assistd.sandbox.faults import SessionLost
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.session import Session
@@ -193,6 +194,37 @@ async def test_the_next_server_removes_what_a_killed_one_left(
         async with box("gvisor", interpreter):
             assert mine in modes()
     assert modes() == {}
+
+
+PROBING = """
+import asyncio, sys
+from assistd.sandbox import probe
+with probe.scratch() as (root, private):
+    print(root, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_start_removes_what_killed_ones_left_of_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kinds = ["assistd-gvisor-", "assistd-probe-", "assistd-routes-"]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROBING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+    ) as starting:
+        assert starting.stdout is not None
+        root = Path(starting.stdout.readline().decode().strip())
+        for kind in kinds:
+            (tmp_path / f"{kind}killed" / "some" / "thing").mkdir(parents=True)
+        with probe.scratch() as (mine, _):
+            assert root.is_dir()  # that start goes on
+            assert {path.name.removesuffix("killed") for path in tmp_path.iterdir()}.isdisjoint(kinds)
+            assert mine.parents[1].stat().st_mode & 0o777 == 0o755
+        starting.kill()
+    assert root.is_dir()
+    with probe.scratch():
+        assert not root.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_memory_of_the_server_does_not_grow(interpreter: Interpreter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,14 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "assistd-reading-new").mkdir()
     Scratch(tmp_path).close()
     assert [path.name for path in tmp_path.iterdir()] == ["assistd-reading-new"]
+
+
+def test_a_folder_whose_maker_was_killed_before_it_had_a_lock_goes_after_a_while(tmp_path: Path) -> None:
+    left, new = tmp_path / "assistd-reading-left", tmp_path / "assistd-reading-new"
+    for folder in (left, new):
+        folder.mkdir()
+    os.utime(left, (0, 0))
+    scratch = Scratch(tmp_path)
+    assert not left.exists()
+    assert new.exists()  # it is perhaps being made just now
+    scratch.close()

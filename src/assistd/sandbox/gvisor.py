@@ -20,7 +20,7 @@ from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.launch import Shell, spawn
 from assistd.sandbox.limits import UID, Limits
 from assistd.sandbox.piped import PipedProcess
-from assistd.sandbox.private_folders import PrivateFolders
+from assistd.sandbox.private_folders import GVISOR, PrivateFolders
 from assistd.sandbox.session import Session
 
 _INSTALL: Final = "Install gVisor's runsc (`apt-get install runsc`, or see gvisor.dev), or use bubblewrap."
@@ -33,7 +33,7 @@ class Gvisor:
     def __init__(self, interpreter: Callable[[], Awaitable[Interpreter]], limits: Limits) -> None:
         self._interpreter = interpreter
         self._limits = limits
-        self._folders = PrivateFolders("assistd-gvisor-")
+        self._folders = PrivateFolders(GVISOR)
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""

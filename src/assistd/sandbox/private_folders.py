@@ -8,10 +8,17 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+# All there are: whatever a process makes, it removes what others have left of each.
+GVISOR: Final = "assistd-gvisor-"
+PROBE: Final = "assistd-probe-"
+ROUTES: Final = "assistd-routes-"
+_PREFIXES: Final = (GVISOR, PROBE, ROUTES)
 
 
 class PrivateFolders:
-    """Folders below one in the system's folder for temporary files, whose name begins with `prefix`.
+    """Folders below one in the system's folder for temporary files, whose name begins with `prefix`, one of the above.
 
     It holds a lock on that one for as long as this process lives: what has no lock any more, nobody needs.
     """
@@ -24,7 +31,7 @@ class PrivateFolders:
     def make(self) -> Path:
         """Make a folder that only this user can read."""
         while self._folder is None:
-            self._sweep()
+            _sweep()
             folder = Path(tempfile.mkdtemp(prefix=self._prefix))
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -43,14 +50,16 @@ class PrivateFolders:
                 self._folder = None
                 os.close(self._lock)
 
-    def _sweep(self) -> None:
-        """Remove what processes that were killed have left."""
-        for folder in Path(tempfile.gettempdir()).glob(f"{self._prefix}*"):
-            with suppress(OSError):  # somebody else's, or another sweeper was quicker
-                number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    if os.fstat(number).st_uid == os.geteuid():
-                        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        shutil.rmtree(folder, ignore_errors=True)
-                finally:
-                    os.close(number)
+
+def _sweep() -> None:
+    """Remove what processes that were killed have left."""
+    there = [folder for prefix in _PREFIXES for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*")]
+    for folder in there:
+        with suppress(OSError):  # somebody else's, or another sweeper was quicker
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(number).st_uid == os.geteuid():
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from assistd.sandbox import ending
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.piped import PipedProcess
+from assistd.sandbox.private_folders import PROBE, PrivateFolders
 
 # A program that is not there: when the engine says that, all the walls around it are standing.
 NOTHING: Final = "/nothing"
@@ -24,13 +24,18 @@ _PLACES: Final = ("proc", "dev", "sys", "tmp", "mnt/data")
 @contextmanager
 def scratch() -> Iterator[tuple[Path, Path]]:
     """Give a root that has no interpreter, and a private folder."""
-    with tempfile.TemporaryDirectory(prefix="assistd-probe-") as folder:
-        root, private = Path(folder, "root"), Path(folder, "private")
+    folders = PrivateFolders(PROBE)
+    folder = folders.make()
+    try:
+        root, private = folder / "root", folder / "private"
         for place in _PLACES:
             (root / place).mkdir(parents=True)
         private.mkdir(mode=0o700)
-        Path(folder).chmod(0o755)  # for the user that sandboxes may run as
+        for one in (folder, folder.parent):  # for the user that sandboxes may run as
+            one.chmod(0o755)
         yield root, private
+    finally:
+        folders.remove(folder)
 
 
 async def check(process: PipedProcess, explained: Callable[[str], SandboxUnavailable]) -> None:

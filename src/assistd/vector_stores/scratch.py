@@ -6,11 +6,13 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 _PREFIX = "assistd-reading-"
 _LOCK = "lock"
+_MAKING_SECONDS = 3600.0  # after which nobody is still making a folder that has no lock
 
 
 class Scratch:
@@ -39,6 +41,9 @@ def _remove_left(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
         # Another user's, another process's own, or one that is just being made and has no lock yet: not ours to remove.
         with suppress(OSError):
+            if not (folder / _LOCK).exists() and time.time() - folder.stat().st_mtime > _MAKING_SECONDS:
+                shutil.rmtree(folder)
+                continue
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
