@@ -78,7 +78,7 @@ def test_a_search_streams_as_recorded(wiretap: Wiretap, walk: Walk, foods: str) 
         "text": "【0:0†favorite_foods.txt】",
         "start_index": 29,
         "end_index": 53,
-        "file_citation": {"file_id": foods, "quote": FOODS},
+        "file_citation": {"file_id": foods, "quote": "- Filip Carola: cake"},
     }
     # Marker and annotation come in the same delta.
     assert annotated == {"value": annotation["text"], "annotations": [{"index": 0, **annotation}]}

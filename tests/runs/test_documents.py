@@ -164,7 +164,7 @@ async def test_an_answer_cites_a_document(library: Library, rows: Rows, office: 
         "text": "【0†foods.txt】",
         "start_index": 6,
         "end_index": 19,
-        "file_citation": {"file_id": foods, "quote": FOODS},
+        "file_citation": {"file_id": foods, "quote": "Filip's favorite food is cake."},
     }
     assert second["file_citation"] == {"file_id": harbour, "quote": HARBOUR}
     for annotation in (first, second):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from assistd.runs.marks import UNCLEAR, Doubt, Mark, Source
+from assistd.runs.quotes import quote
 
 _OPEN = "【"
 _CLOSE = "】"
@@ -26,10 +27,6 @@ _LONGEST_NAME = 255  # of those; a longer one is shown without its middle
 
 # The service's older form has this word in place of the name, and models remember it.
 _ANY_NAME = "source"
-
-_QUOTE = 320  # characters of a passage that a citation quotes, about
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
-_WORD = re.compile(r"\w+")
 
 
 # Results by the number of their search in the thread, and their place in it; parts of documents by their one number.
@@ -91,37 +88,3 @@ def annotation(text: str, source: Source, start: int, said: str) -> dict[str, An
         "end_index": start + len(text),
         "file_citation": {"file_id": source.file_id, "quote": quote(source.text, said)},
     }
-
-
-def quote(passage: str, said: str) -> str:
-    """Return the part of a passage, word for word, that shares most with what was said before the marker."""
-    claim = _words(_SENTENCE.split(said.rstrip(" .。"))[-1])
-    spans = _sentences(passage)
-    if not spans:
-        return ""
-    best, best_score = (0, 0), -1.0
-    for first in range(len(spans)):
-        last = first
-        while last + 1 < len(spans) and spans[last + 1][1] - spans[first][0] <= _QUOTE:
-            last += 1
-        heard = _words(passage[spans[first][0] : spans[last][1]])
-        score = len(claim & heard) / (1 + 0.01 * len(heard))
-        if score > best_score:
-            best, best_score = (first, last), score
-    first, last = best
-    return passage[spans[first][0] : min(spans[last][1], spans[first][0] + 2 * _QUOTE)].strip()
-
-
-def _sentences(passage: str) -> list[tuple[int, int]]:
-    """Return where the sentences of a passage begin and end."""
-    spans, start = [], 0
-    for gap in [*_SENTENCE.finditer(passage), None]:
-        end = len(passage) if gap is None else gap.start()
-        if passage[start:end].strip():
-            spans.append((start, end))
-        start = end if gap is None else gap.end()
-    return spans
-
-
-def _words(text: str) -> set[str]:
-    return {word for word in _WORD.findall(text.casefold()) if len(word) > 2}
