@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -123,7 +124,11 @@ async def test_what_is_refused_for_good_fails_at_once(
         api.begin("/say never", model="nobody"),
     )
     expected = {
-        key: ("server_error", "Incorrect API key provided."),
+        key: (
+            "server_error",
+            f"The model server {urlsplit(model.base_url).netloc} does not accept the API key of its route, which is "
+            "this server's key for it and not yours. It says: Incorrect API key provided.",
+        ),
         unknown: ("server_error", "The model does not exist here."),
         invalid: ("invalid_prompt", "Your messages are too long."),
         quota: ("rate_limit_exceeded", "You exceeded your current quota."),

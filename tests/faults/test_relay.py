@@ -22,6 +22,50 @@ from tests.support.talk import path_of, until, user
 PAGE = b"<html><body><h1>502 Bad Gateway</h1>\n</body></html>"
 
 
+RATES = {
+    "x-ratelimit-limit-requests": "60",
+    "x-ratelimit-remaining-tokens": "149984",
+    "x-ratelimit-reset-tokens": "6m0s",
+    "anthropic-ratelimit-requests-remaining": "3",
+    "ratelimit-policy": '"default";q=100;w=60',
+    "retry-after": "7",
+    "retry-after-ms": "6500",
+    "x-should-retry": "false",
+}
+PRIVATE = {
+    "openai-organization": "the-operator",
+    "openai-project": "proj_operator",
+    "set-cookie": "a=b",
+    "x-request-id": "theirs",
+    "www-authenticate": "Bearer",
+}
+WRONG_KEY = "Incorrect API key provided: sk-rou***. You can find your API key at https://platform.openai.com."
+
+
+class _Limited(BaseHTTPRequestHandler):
+    """A model's server that says how much one may ask of it; which answer it gives is the model's name."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        status, stream = int(asked["model"].split("-")[1]), asked.get("stream", False)
+        kind, body = (
+            "application/json",
+            json.dumps({"error": {"message": WRONG_KEY, "code": "invalid_api_key"}}).encode(),
+        )
+        if status == 200 and stream:
+            kind, body = "text/event-stream", b"data: [DONE]\n\n"
+        if asked["model"].endswith("page"):
+            kind, body = "text/html", PAGE
+        self.send_response(status)
+        for name, value in (RATES | PRIVATE | {"content-type": kind, "content-length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
 class _Proxy(BaseHTTPRequestHandler):
     """What stands before many a model: something that answers in HTML when the model is away."""
 
@@ -38,8 +82,8 @@ class _Proxy(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _proxy() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Proxy) as server:
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -62,10 +106,15 @@ def _scripted() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def routed(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A server with three routes: to a model, to a page of HTML, and to nobody."""
+    """A server with routes: to a model, to a page of HTML, to one that limits what is asked, and to nobody."""
     folder = tmp_path_factory.mktemp("relay")
-    with new_database(postgres) as dsn, _scripted() as scripted, _proxy() as proxy:
-        routes = {"scripted-*": scripted, "proxied": proxy, "nobody": "http://127.0.0.1:9/v1"}
+    with (
+        new_database(postgres) as dsn,
+        _scripted() as scripted,
+        _serving(_Proxy) as proxy,
+        _serving(_Limited) as limited,
+    ):
+        routes = {"scripted-*": scripted, "proxied": proxy, "nobody": "http://127.0.0.1:9/v1", "limited-*": limited}
         lines = ['[[routes]]\nnames = ["mute"]\nembeddings = false\nbase_url = "http://127.0.0.1:9/v1"\n']
         lines += [f'[[routes]]\nnames = ["{name}"]\nbase_url = "{url}"\n' for name, url in routes.items()]
         (folder / "models.toml").write_text("".join(lines))
@@ -129,6 +178,44 @@ def test_a_models_server_that_is_away_is_told(routed: Api, path: str) -> None:
     assert (answer.status, error["type"], answer.headers["retry-after"]) == (503, "server_error", "1")
     assert error["message"] is not None
     assert "127.0.0.1:9" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/embeddings"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["limited-200", "limited-429", "limited-503", "limited-503-page"])
+def test_a_client_sees_what_it_may_still_ask(routed: Api, path: str, stream: bool, model: str) -> None:
+    """And not who the operator is to the model's server."""
+    answer = routed.post(path, {**chat("hi", model), "input": "hi", "stream": stream})
+    assert answer.status == int(model.split("-")[1])
+    assert {name: answer.headers.get(name) for name in RATES} == RATES
+    assert not [name for name, value in PRIVATE.items() if answer.headers.get(name) == value]
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/embeddings"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("model", "words"), [("limited-401", f" It says: {WRONG_KEY}"), ("limited-401-page", ""), ("limited-407-page", "")]
+)
+def test_a_key_that_the_models_server_refuses_is_not_the_clients(
+    routed: Api, path: str, stream: bool, model: str, words: str
+) -> None:
+    answer = routed.post(path, {**chat("hi", model), "input": "hi", "stream": stream})
+    error = shape_of(answer)
+    assert (answer.status, error["type"], error["code"]) == (502, "server_error", "upstream_key_refused")
+    assert answer.headers["x-should-retry"] == "false"
+    said = str(error["message"])
+    assert said.startswith("The model server 127.0.0.1:")
+    assert said.endswith(
+        " does not accept the API key of its route, which is this server's key for it and not yours." + words
+    )
+
+
+def test_a_run_says_whose_key_is_refused(routed: Api) -> None:
+    assistant = routed.post("/assistants", {"model": "limited-401"}).ok["id"]
+    run = routed.post("/threads/runs", {"assistant_id": assistant, "thread": {"messages": [user("hi")]}}).ok
+    error = until(routed, run, "failed")["last_error"]
+    assert error["code"] == "server_error"
+    assert error["message"].endswith(f"which is this server's key for it and not yours. It says: {WRONG_KEY}")
 
 
 def test_an_answer_that_is_cut_off_is_no_answer(routed: Api) -> None:

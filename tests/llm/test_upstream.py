@@ -416,6 +416,7 @@ def test_a_model_knows_its_limits() -> None:
         (402, ModelRefused, "rate_limit_exceeded"),
         (403, ModelRefused, "server_error"),
         (404, ModelRefused, "server_error"),
+        (407, ModelRefused, "server_error"),
         (408, ModelUnavailable, None),
         (409, ModelUnavailable, None),
         (413, ModelRefused, "invalid_prompt"),
@@ -437,7 +438,8 @@ async def test_each_status_is_one_of_three_kinds(
     async with server(answer) as base_url:
         raised = await failure(upstream.model(single_route(base_url), "m"))
     assert type(raised) is kind
-    assert str(raised) == "So it is."
+    assert str(raised).endswith("So it is.")
+    assert ("not accept the API key of its route" in str(raised)) == (status in (401, 407))
     assert getattr(raised, "code", None) == code
 
 

@@ -17,6 +17,7 @@ from assistd.llm.routing import Route
 
 _LONGEST_WORDS = 1000
 _WORTH_ANOTHER_TRY = frozenset((408, 409, 425))
+_KEY_REFUSED = frozenset((401, 407))
 _BAD_REQUEST = frozenset((400, 413, 422))
 # Error codes that stand in for a status where an error arrives inside a stream that began with 200.
 _STATUS_OF_CODE = {
@@ -69,6 +70,28 @@ def off_schema(route: Route) -> ModelUnavailable:
     return ModelUnavailable(f"The model server {route.host} did not hold the model to the JSON schema of its reply.")
 
 
+def refuses_key(status: int) -> bool:
+    """Whether a status says that an upstream does not take the key of its route, or wants one."""
+    return status in _KEY_REFUSED
+
+
+def of_key(route: Route, words: str) -> str:
+    """The sentence for an upstream that does not take its route's key; `words` are its own, if it has any.
+
+    It says whose key that is: a client that reads of a wrong key thinks of its own.
+    """
+    ours = (
+        f"The model server {route.host} does not accept the API key of its route, which is this server's key for it "
+        "and not yours."
+    )
+    return f"{ours} It says: {redact(route, words)}" if words else ours
+
+
+def words_of(body: bytes) -> str:
+    """Return what an error's body says, in any of the shapes servers use; "" for one that says nothing readable."""
+    return _words_of(body)[0]
+
+
 def redact(route: Route, text: str) -> str:
     """Hide the route's secrets, which some servers repeat when they complain about them."""
     for secret in route.secrets:
@@ -77,6 +100,8 @@ def redact(route: Route, text: str) -> str:
 
 
 def _error(route: Route, status: int, words: str, code: str, retry_after: float | None) -> ModelError:
+    if refuses_key(status):
+        return ModelRefused(of_key(route, words), code="server_error")
     message = redact(route, words) or f"The model server {route.host} answered with status {status}."
     if status == 402 or code == "insufficient_quota":
         return ModelRefused(message, code="rate_limit_exceeded")

@@ -25,7 +25,10 @@ from assistd.llm.routing import Route
 from assistd.llm.sse import EventTooLong, SseParser
 
 _TRANSPORT_FAULTS: Final = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
-_PASSED_HEADERS: Final = ("Retry-After", "Retry-After-Ms")
+# What clients go by that know when to ask again: names, and beginnings of names. Who the operator is to the upstream
+# (`openai-organization`, `set-cookie`) is none of their business.
+_PASSED_HEADERS: Final = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
+_PASSED_BEGINNINGS: Final = ("x-ratelimit", "ratelimit", "anthropic-ratelimit-")
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _MAX_LIST_BYTES: Final = 4 * 1024 * 1024
@@ -123,7 +126,7 @@ class Upstream:
             yield Relayed(
                 status=response.status,
                 content_type=response.headers.get("Content-Type", "application/octet-stream"),
-                headers={name: response.headers[name] for name in _PASSED_HEADERS if name in response.headers},
+                headers={name: value for name, value in response.headers.items() if _is_passed(name.lower())},
                 chunks=_relayed_chunks(route, response),
             )
         finally:
@@ -205,6 +208,10 @@ class UpstreamModel:
         finally:
             # A response that was read to its end has given its connection back already.
             response.close()
+
+
+def _is_passed(name: str) -> bool:
+    return name in _PASSED_HEADERS or name.startswith(_PASSED_BEGINNINGS)
 
 
 async def _read_tail(response: aiohttp.ClientResponse) -> None:

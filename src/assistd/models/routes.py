@@ -13,6 +13,7 @@ import structlog
 
 from assistd import errors
 from assistd.errors import APIError
+from assistd.llm import failures
 from assistd.llm.protocol import ModelUnavailable
 from assistd.llm.routing import Route, Routing, no_embeddings
 from assistd.llm.upstream import Relayed as Answer
@@ -93,14 +94,16 @@ class Models:
             answer = await stack.enter_async_context(self._upstream.relay(route, name, path, body))
             if not answer.content_type.startswith(_EVENTS):
                 async with stack:
-                    return _whole(answer, b"".join([chunk async for chunk in answer.chunks]))
+                    return _whole(route, answer, b"".join([chunk async for chunk in answer.chunks]))
         except ModelUnavailable as fault:
             raise errors.overloaded(str(fault)) from fault
         return Relayed(answer.status, answer.content_type, answer.headers, _events(answer, stack))
 
 
-def _whole(answer: Answer, body: bytes) -> Relayed:
+def _whole(route: Route, answer: Answer, body: bytes) -> Relayed:
     """Pass on an answer that is no stream: it came whole, or it is an error."""
+    if failures.refuses_key(answer.status):
+        raise _key_refused(route, answer, body)
     if answer.status >= 400 and not answer.content_type.startswith(_JSON):
         raise _error_page(answer, body)
 
@@ -120,6 +123,17 @@ async def _events(answer: Answer, stack: AsyncExitStack) -> AsyncIterator[bytes]
             log.warning("relayed stream cut off", error=str(fault))
             error = {"message": str(fault), "type": "server_error", "param": None, "code": None}
             yield b"data: %b\n\n" % msgspec.json.encode({"error": error})
+
+
+def _key_refused(route: Route, answer: Answer, body: bytes) -> APIError:
+    """Put a 401 that is about the route's key into another status: a client has one key here, and it is right."""
+    return APIError(
+        failures.of_key(route, failures.words_of(body)),
+        status=502,
+        type="server_error",
+        code="upstream_key_refused",
+        headers={**answer.headers, "x-should-retry": "false"},
+    )
 
 
 def _error_page(answer: Answer, page: bytes) -> APIError:
