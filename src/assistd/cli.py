@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -53,19 +54,27 @@ variables (ASSISTD_PORT, ASSISTD_MODEL_BASE_URL, ...) or lines of assistd.toml; 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for a fault told in a sentence, 2 for a wrong call."""
     arguments = _parser().parse_args(argv)
+    people = arguments.run not in (_serve, _worker)
+    telemetry.configure("info", _format_before_settings(), people=people)
     try:
         config = settings.load(**{name: getattr(arguments, name, None) for name in _OPTIONS})
-        telemetry.configure(config.log_level, config.log_format)
+        telemetry.configure(config.log_level, config.log_format, people=people)
         return _run(arguments.run(config, arguments))
     except _PLAIN_FAULTS as fault:
-        print(f"assistd: {fault}", file=sys.stderr)
+        telemetry.say(str(fault))
     except KeyboardInterrupt:
-        print("assistd: interrupted", file=sys.stderr)
+        telemetry.say("interrupted")
     except Exception as fault:
         if reason_of(fault) is None and not isinstance(fault, asyncpg.PostgresError | asyncpg.InterfaceError):
             raise
-        print(f"assistd: the database cannot be used: {words_of(fault)} ({database.name_of(config)})", file=sys.stderr)
+        telemetry.say(f"the database cannot be used: {words_of(fault)} ({database.name_of(config)})")
     return 1
+
+
+def _format_before_settings() -> str:
+    """The form of the log for whatever is wrong with the settings themselves."""
+    format = os.environ.get(settings.PREFIX + "LOG_FORMAT", "")
+    return format if format in ("text", "json") else "auto"
 
 
 def _run(command: Coroutine[Any, Any, int]) -> int:
@@ -128,9 +137,9 @@ async def _revoke_key(config: Settings, arguments: argparse.Namespace) -> int:
             print(f"{arguments.id} is revoked.")
             return 0
     if arguments.id.startswith("sk-"):  # the key itself, which no log or terminal should repeat
-        print("assistd: that is a key, not a key's id. `assistd keys list` shows the ids.", file=sys.stderr)
+        telemetry.say("that is a key, not a key's id. `assistd keys list` shows the ids.")
     else:
-        print(f"assistd: there is no valid key {arguments.id}.", file=sys.stderr)
+        telemetry.say(f"there is no valid key {arguments.id}.")
     return 1
 
 

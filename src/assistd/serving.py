@@ -15,10 +15,11 @@ from asyncio.subprocess import Process
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from typing import TextIO
 
 import structlog
 
-from assistd import app, database
+from assistd import app, database, telemetry
 from assistd.child_processes import start_process
 from assistd.llm.routing import Routing
 from assistd.playground.site import is_built
@@ -124,7 +125,7 @@ async def _serve(settings: Settings, processes: int, shared_port: bool, stop: St
         await http.start()
         if not shared_port:
             await _answering(settings.host, port)
-            _announce(asked, port)
+            _announce(replace(settings, port=port), asked)
         await stop.wait()
         log.info("stopping", handed_back=sum(worker.busy for worker in node.workers))
         await asyncio.gather(*(worker.stop() for worker in node.workers))
@@ -154,7 +155,7 @@ async def _supervise(settings: Settings, count: int, asked: str, dsn: str, routi
         keepers = [asyncio.create_task(_keep_running(environ, ending)) for _ in range(count)]
         try:
             await _answering(settings.host, settings.port)
-            _announce(asked, settings.port)
+            _announce(settings, asked)
             await stop.wait()
         finally:
             ending.set()
@@ -213,8 +214,21 @@ async def _answering(host: str, port: int) -> None:
             return
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(settings: Settings, host: str) -> None:
+    """Say on standard output where the server is: as JSON where that is the log's form and the two are one."""
     shown = f"[{host}]" if ":" in host else host
-    print(f"assistd is ready: http://{shown}:{port}/v1", flush=True)
+    root = f"http://{shown}:{settings.port}"
+    lines = [f"assistd is ready: {root}/v1"]
     if is_built():
-        print(f"Its playground: http://{shown}:{port}/", flush=True)
+        lines.append(f"Its playground: {root}/")
+    as_json = settings.log_format == "json" or (telemetry.writes_json() and _is_one(sys.stdout, sys.stderr))
+    for line in lines:
+        print(telemetry.line(line) if as_json else line, flush=True)
+
+
+def _is_one(first: TextIO, second: TextIO) -> bool:
+    """Whether two streams go to the same file."""
+    try:
+        return os.path.sameopenfile(first.fileno(), second.fileno())
+    except (OSError, ValueError):  # no file behind it
+        return False

@@ -133,7 +133,11 @@ class Settings:
         30, "A client that stops for this long while it sends a body, or takes an answer, is given up."
     )
     log_level: str = _setting("info", "debug, info, warning or error.")
-    log_format: str = _setting("auto", "text, json, or auto: text on a terminal, else json.")
+    log_format: str = _setting(
+        "auto",
+        "text, json, or auto: text on a terminal and for commands that answer and end, else json. json also holds for "
+        "what `serve` writes to standard output.",
+    )
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:

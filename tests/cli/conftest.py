@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def refused(tmp_path: Path) -> Refused:
         assert done.returncode == 1, (done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
-        told = [line for line in done.stderr.splitlines() if line.startswith("assistd: ")]
+        lines = [json.loads(line)["event"] if line.startswith("{") else line for line in done.stderr.splitlines()]
+        told: list[str] = [line for line in lines if line.startswith("assistd: ")]
         assert len(told) == 1, done.stderr
         return told[0].removeprefix("assistd: ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -33,8 +34,9 @@ class Server:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._output.append(line)
-            if line.startswith(READY):
-                self.url = line.removeprefix(READY).strip()
+            said = str(json.loads(line)["event"]) if line.startswith("{") else line
+            if said.startswith(READY):
+                self.url = said.removeprefix(READY).strip()
                 self._ready.set()
         self._ready.set()
 
@@ -42,6 +44,11 @@ class Server:
         """Wait for the line that says where it listens. Raises with its log if it does not come."""
         if not self._ready.wait(seconds) or not self.url:
             raise AssertionError(f"the server did not start: {''.join(self._output)}\n{self.log}")
+
+    @property
+    def output(self) -> list[str]:
+        """The lines that it has written to standard output."""
+        return list(self._output)
 
     @property
     def log(self) -> str:

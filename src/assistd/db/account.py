@@ -111,7 +111,14 @@ def _find_or_create() -> pwd.struct_passwd:
     except OSError as fault:
         reason = str(fault)
     try:
-        return pwd.getpwnam(_NAME)  # also when another process was faster
+        found = pwd.getpwnam(_NAME)  # also when another process was faster
+        _log.warning(
+            "The system user %s was made, because PostgreSQL does not run as root. `userdel %s` removes it, once "
+            "assistd is gone; ASSISTD_DATABASE_URL does without the embedded PostgreSQL.",
+            _NAME,
+            _NAME,
+        )
+        return found
     except KeyError:
         raise EmbeddedError(
             f"PostgreSQL does not run as root, and the system user {_NAME} could not be created ({reason}). "

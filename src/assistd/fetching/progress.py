@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from assistd import telemetry
+
+log = structlog.get_logger("assistd.fetching")
 
 At = Callable[[int, int | None], None]
 
@@ -26,6 +31,8 @@ class FetchProgress(Protocol):
 
 def console_progress(stream: TextIO | None = None) -> FetchProgress:
     """What fits the stream, which is standard error by default."""
+    if stream is None and telemetry.writes_json():
+        return LogProgress()
     stream = stream or sys.stderr
     return BarProgress(stream) if stream.isatty() else LineProgress(stream)
 
@@ -71,3 +78,13 @@ class LineProgress:
 
     def note(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
+
+
+class LogProgress(LineProgress):
+    """The lines as events of the log."""
+
+    def __init__(self, every: float = 2.0) -> None:
+        super().__init__(sys.stderr, every)
+
+    def note(self, text: str) -> None:
+        log.info(text)

@@ -28,6 +28,9 @@ from assistd.fetching.progress import At, FetchProgress
 
 _FORMAT: Final = 1  # counted up where a change of this code builds another tree
 _LOOK_SECONDS: Final = 0.25
+# Of what is fetched, and of the finished tree, for whoever starts a server and has to wait for code to run.
+_FETCHED: Final = 150_000_000
+_BUILT: Final = 600_000_000
 _ROOM: Final = 1_200_000_000  # bytes that a build needs for a while, with what it fetches
 
 # What a process in the sandbox finds. Whatever writes to the home of its user finds the scratch disk there.
@@ -104,6 +107,11 @@ async def _build(folder: Path, report: FetchProgress) -> Interpreter:
     free = shutil.disk_usage(folder).free
     if free < _ROOM:
         raise InterpreterError(f"{folder} has {free / 1e9:.1f} GB left, and {_ROOM / 1e9:.1f} GB are needed")
+    report.note(
+        f"Building what the code interpreter runs code in, once, in {folder}: about {_FETCHED / 1e6:.0f} MB of "
+        f"packages are fetched, and {_BUILT / 1e6:.0f} MB stay. A server serves meanwhile; ASSISTD_SANDBOX=off does "
+        "without it."
+    )
     scratch = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
     try:
         lock = scratch / "packages.txt"
