@@ -54,6 +54,8 @@ def test_every_setting_can_come_from_either_source(folder: Path) -> None:
         "database_url": ("postgres://x", "postgres://x"),
         "event_retention_seconds": ("7000", 7000),
         "sandbox": ("gvisor", "gvisor"),
+        "cors_origins": ("https://a.example", "https://a.example"),
+        "trusted_proxies": ("10.0.0.0/8", "10.0.0.0/8"),
     }
     kinds = get_type_hints(Settings)
     for setting in fields(Settings):

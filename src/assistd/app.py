@@ -76,8 +76,10 @@ from assistd.vector_stores.reader import Reader
 from assistd.vector_stores.search import Searcher
 from assistd.web import endpoint, keys
 from assistd.web.auth import StoredKeys
+from assistd.web.cors import with_cors
 from assistd.web.endpoint import Door
 from assistd.web.memory import Memory
+from assistd.web.visitor import Proxies
 
 log = structlog.get_logger("assistd")
 
@@ -235,9 +237,12 @@ async def open_node(settings: Settings, dsn: str, routing: Routing) -> AsyncIter
         # `/threads/runs` looks like a thread's id to the route of one thread, so it must come first.
         paths.sort(key=lambda path: path.template != "/threads/runs")
         memory = Memory(settings.body_memory_bytes)
-        door = Door(keyring, settings.max_body_bytes, memory, settings.stall_seconds)
-        http = _http([*endpoint.routes(paths, door), *health.routes(db, watch, disks)])
+        origins = frozenset(settings.listed("cors_origins"))
+        proxies = Proxies(settings.listed("trusted_proxies"))
+        door = Door(keyring, settings.max_body_bytes, memory, settings.stall_seconds, origins, proxies)
+        http = with_cors(_http([*endpoint.routes(paths, door), *health.routes(db, watch, disks)]), origins)
         for task in (
+            keyring.run(),
             event_log.run(),
             prompts.run(),
             streams.run(),

@@ -98,6 +98,30 @@ def wrong_api_key(key: str) -> APIError:
     )
 
 
+def too_many_wrong_keys(seconds: int) -> APIError:
+    """`seconds` until another one is looked at."""
+    return APIError(
+        "Too many wrong API keys came from your address. Please check your key, and try again soon.",
+        status=429,
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": str(seconds)},
+    )
+
+
+def revoked_api_key() -> APIError:
+    """For what was under way when the key was revoked."""
+    return APIError("The API key of this request was revoked.", status=401, code="invalid_api_key")
+
+
+def password_of_another_page(origin: str) -> APIError:
+    return APIError(
+        f"This request was sent by a page of '{origin}', with a password that the browser keeps for this server. Pages "
+        "of other hosts send the key in an Authorization header using Bearer auth.",
+        status=403,
+    )
+
+
 def no_key_yet(name: str) -> APIError:
     """`name` is where the request comes from."""
     return APIError(

@@ -8,6 +8,7 @@ default here. Only `app` and `cli` read settings; a room is handed values.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -56,6 +57,10 @@ _CHOICES = {
     "log_format": ("auto", "text", "json"),
     "sandbox": ("bubblewrap", "gvisor", "off"),
 }
+
+
+# As browsers send it; `*` is any.
+_ORIGIN = re.compile(r"(?:https?://[^\s/?#@*]+|\*)\Z")
 
 
 class SettingsError(Exception):
@@ -124,6 +129,16 @@ class Settings:
     )
     lease_seconds: int = _setting(15, "A worker silent for this long has its runs taken over.")
     max_body_bytes: int = _setting(32 * 1024 * 1024, "Largest request body in bytes.")
+    cors_origins: str = _setting(
+        "",
+        "Origins of pages elsewhere that may use the API from a browser, with a key: `https://app.example.com`, "
+        "several with commas between, or `*` for any.",
+    )
+    trusted_proxies: str = _setting(
+        "",
+        "Addresses or networks of the reverse proxies before this server, such as `127.0.0.1,10.0.0.0/8`: what they "
+        "say of a client's address in `X-Forwarded-For` is believed.",
+    )
     body_memory_bytes: int = _setting(
         256 * 1024 * 1024,
         "Bytes of large request bodies that one process holds at the same time, half of them for one project at most; "
@@ -138,6 +153,10 @@ class Settings:
         "text, json, or auto: text on a terminal and for commands that answer and end, else json. json also holds for "
         "what `serve` writes to standard output.",
     )
+
+    def listed(self, name: str) -> list[str]:
+        """Return the parts of a setting that has several, with commas between."""
+        return [part.strip() for part in getattr(self, name).split(",") if part.strip()]
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
@@ -236,6 +255,18 @@ def _check(settings: Settings) -> Settings:
     if settings.database_url and not _is_database_url(settings.database_url):
         # The value is not shown: it may hold a password.
         raise SettingsError(f"{PREFIX}DATABASE_URL must look like postgresql://user:password@host:5432/database.")
+    for origin in settings.listed("cors_origins"):
+        if not _ORIGIN.match(origin):
+            raise SettingsError(
+                f"{PREFIX}CORS_ORIGINS has {origin!r}; an origin looks like https://app.example.com, without a path."
+            )
+    for network in settings.listed("trusted_proxies"):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SettingsError(
+                f"{PREFIX}TRUSTED_PROXIES has {network!r}; it must be an address or a network, such as 10.0.0.0/8."
+            ) from None
     if settings.event_retention_seconds < settings.run_expires_seconds:
         raise SettingsError(
             f"{PREFIX}EVENT_RETENTION_SECONDS is {settings.event_retention_seconds}; it must be at least "

@@ -175,3 +175,27 @@ def test_a_body_without_end_is_refused(api: Api) -> None:
         with suppress(OSError):  # being hung up on in the middle is an answer, too
             assert api.post(path, endless()).status in (404, 413)
     assert api.get("/threads").status == 200
+
+
+# --- clients that do not take their answer
+
+
+def test_a_client_that_takes_nothing_of_its_answer_is_given_up(api: Api, server: Server) -> None:
+    """A download, and a list that is too long for the buffers on the way; what it held is free again."""
+    file = api.upload(b"x" * 12_000_000, "large.png", purpose="vision").ok["id"]
+    thread = api.post("/threads").ok["id"]
+    for _ in range(30):
+        api.post(f"/threads/{thread}/messages", {"role": "user", "content": "x" * 256_000})
+    for path in (f"/files/{file}/content", f"/threads/{thread}/messages?limit=100"):
+        before = server.log.count("a client does not take its answer")
+        with socket.create_connection(api.address, timeout=60) as connection:
+            head = [f"GET /v1{path} HTTP/1.1", "Host: localhost", "Authorization: Bearer sk-any"]
+            connection.sendall("\r\n".join([*head, "OpenAI-Beta: assistants=v2", "", ""]).encode())
+            eventually(lambda seen=before: server.log.count("a client does not take its answer") > seen)
+            connection.settimeout(60)
+            received = 0
+            with suppress(ConnectionResetError):
+                while part := connection.recv(1_000_000):
+                    received += len(part)
+            assert received < 12_000_000
+        assert len(api.get(path).body) >= 7_000_000

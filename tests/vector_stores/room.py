@@ -6,9 +6,10 @@ answer is judged by the published schema.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
@@ -33,10 +34,14 @@ BASE = "http://assistd.test/v1"
 class Keys:
     """Every key opens the project that is called like it."""
 
-    async def project_of(self, key: str | None, headers: Mapping[str, str]) -> str:
+    async def project_of(self, key: str | None, headers: Mapping[str, str], address: str = "") -> str:
         if key is None:
             raise no_api_key()
         return f"proj_{key}"
+
+    @contextmanager
+    def watch(self, key: str) -> Iterator[asyncio.Future[None]]:
+        yield asyncio.Future()
 
 
 class Room:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.web import auth, keys
 from assistd.web.auth import StoredKeys
+from assistd.web.guesses import MOST
 
 
 class Watched:
@@ -125,12 +127,137 @@ async def test_a_key_is_looked_up_once_in_a_while(
     assert watched.asked == 2
 
 
-async def test_a_wrong_key_is_not_remembered(keyring: StoredKeys, watched: Watched, database: Database) -> None:
-    """It may become a right one; and nobody can fill the memory with wrong ones."""
+async def test_a_wrong_key_is_remembered_for_a_moment(
+    keyring: StoredKeys, watched: Watched, database: Database, clock: list[float]
+) -> None:
     await create(database)
-    for _ in range(2):
+    for _ in range(1000):
         await refusal(keyring, "sk-wrong")
+    assert watched.asked == 1
+    clock[0] += 10.1
+    await refusal(keyring, "sk-wrong")
     assert watched.asked == 2
+
+
+async def test_a_wrong_key_may_become_a_right_one(keyring: StoredKeys, database: Database, clock: list[float]) -> None:
+    await create(database)
+    await refusal(keyring, "sk-later")
+    async with database.acquire() as conn:
+        await conn.execute(
+            keys.SQL["add_key"], "key_x", keys.DEFAULT_PROJECT, "x", keys.digest("sk-later"), "sk-l...ater"
+        )
+    await refusal(keyring, "sk-later")
+    keyring.forget()
+    assert await keyring.project_of("sk-later", {}) == keys.DEFAULT_PROJECT
+
+
+async def test_no_memory_of_wrong_keys_grows_without_end(
+    keyring: StoredKeys, database: Database, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one of them push a right one out."""
+    right = await create(database)
+    await keyring.project_of(right, {})
+    monkeypatch.setattr(auth, "_REMEMBERED", 5)
+    for n in range(30):
+        await refusal(keyring, f"sk-{n}" * 1000)
+    assert len(keyring._wrong) <= 5
+    assert len(keyring._known) == 1
+
+
+async def test_an_address_tries_so_many_wrong_keys_and_no_more(
+    keyring: StoredKeys, watched: Watched, database: Database
+) -> None:
+    """A key that was right goes on to be let in from there, and other addresses are not concerned."""
+    right, other = await create(database), await create(database)
+    await keyring.project_of(right, {}, "192.0.2.1")
+    keyring.forget()
+    limited: list[APIError] = []
+    for n in range(3 * MOST):
+        with pytest.raises(APIError) as refused:
+            await keyring.project_of(f"sk-{n}", {}, "192.0.2.1")
+        limited += [refused.value] if refused.value.status == 429 else []
+    assert limited
+    assert int(limited[0].headers["retry-after"]) >= 1
+    assert watched.asked < 3 * MOST
+    assert await keyring.project_of(right, {}, "192.0.2.1") == keys.DEFAULT_PROJECT
+    assert await keyring.project_of(other, {}, "192.0.2.2") == keys.DEFAULT_PROJECT
+
+
+async def test_right_keys_are_no_guesses(keyring: StoredKeys, database: Database) -> None:
+    """However many there are behind one address."""
+    for key in [await create(database) for _ in range(MOST + 10)]:
+        await keyring.project_of(key, {}, "192.0.2.1")
+
+
+async def test_a_database_that_is_away_makes_nobody_a_guesser(
+    keyring: StoredKeys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await create(database)
+
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "project_of", away)
+        for _ in range(2 * MOST):
+            with pytest.raises(ConnectionRefusedError):
+                await keyring.project_of(key, {}, "192.0.2.1")
+    assert await keyring.project_of(key, {}, "192.0.2.1") == keys.DEFAULT_PROJECT
+
+
+# --- what is under way
+
+
+@pytest.fixture
+async def looking(keyring: StoredKeys) -> AsyncIterator[None]:
+    """The keyring looks after what is under way."""
+    task = asyncio.create_task(keyring.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_revoked_key_ends_what_is_under_way_with_it(
+    keyring: StoredKeys, database: Database, looking: None
+) -> None:
+    kept = await create(database)
+    async with database.acquire() as conn:
+        (before,) = await keys.list_all(conn)
+    lost = await create(database)
+    with keyring.watch(lost) as first, keyring.watch(lost) as second, keyring.watch(kept) as other:
+        async with database.acquire() as conn:
+            (key,) = [key for key in await keys.list_all(conn) if key.id != before.id]
+            await keys.revoke(conn, key.id)
+        keyring.forget()
+        async with asyncio.timeout(30):
+            await asyncio.gather(first, second)
+        assert not other.done()
+    assert not keyring._watched
+
+
+async def test_the_look_after_what_is_under_way_outlives_the_database(
+    keyring: StoredKeys, database: Database, looking: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is ended because nobody knows, and what was revoked meanwhile is ended afterwards, without news of it."""
+    monkeypatch.setattr(auth, "_TRUST_SECONDS", 0.01)
+    key, looked = await create(database), 0
+
+    async def away(*_: object) -> None:
+        nonlocal looked
+        looked += 1
+        raise ConnectionRefusedError
+
+    with keyring.watch(key) as revoked:
+        with monkeypatch.context() as patch:
+            patch.setattr(keys, "project_of", away)
+            keyring.forget()
+            async with asyncio.timeout(30):
+                while looked < 2:
+                    await asyncio.sleep(0.01)
+            assert not revoked.done()
+        await revoke_all(database)
+        async with asyncio.timeout(30):
+            await revoked
 
 
 async def test_news_of_keys_is_heeded_at_once(keyring: StoredKeys, database: Database, clock: list[float]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,8 +17,12 @@ from assistd.web.request import Request
 
 
 class AnyKey:
-    async def project_of(self, key: str | None, headers: Mapping[str, str]) -> str:
+    async def project_of(self, key: str | None, headers: Mapping[str, str], address: str = "") -> str:
         return "proj_1"
+
+    @contextmanager
+    def watch(self, key: str) -> Iterator[asyncio.Future[None]]:
+        yield asyncio.Future()
 
 
 async def ask(fault: Exception) -> tuple[int, Any, dict[bytes, bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistd.web.visitor import stranger
+from assistd.web.visitor import Proxies, other_page, stranger
 
 OWN = [
     {},
@@ -55,3 +55,35 @@ def test_programs_and_pages_of_this_machine_are_no_strangers(headers: dict[str, 
 @pytest.mark.parametrize(("headers", "name"), FOREIGN)
 def test_whoever_goes_by_another_name_is(headers: dict[str, str], name: str) -> None:
     assert stranger(headers) == name
+
+
+# --- through proxies
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("192.0.2.1", None, "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # says one that is no proxy of ours
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),  # the first is what the client said
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7,10.2.0.5", "198.51.100.7"),
+        ("10.0.0.1", "10.0.0.9, 10.0.0.8", "10.0.0.9"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("", "198.51.100.7", ""),
+    ],
+)
+def test_the_address_of_a_client(peer: str, forwarded: str | None, client: str) -> None:
+    headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
+    assert Proxies(["10.0.0.0/8", "::1"]).client_of(peer, headers) == client
+    assert Proxies().client_of(peer, headers) == peer
+
+
+def test_pages_of_elsewhere() -> None:
+    assert other_page({"host": "a.example:8000"}) is None
+    assert other_page({"host": "a.example:8000", "origin": "https://a.example:8000"}) is None
+    for origin in ("https://a.example", "https://b.example:8000", "null"):
+        assert other_page({"host": "a.example:8000", "origin": origin}) == origin

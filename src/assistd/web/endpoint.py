@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -25,12 +26,13 @@ from assistd.db.faults import DatabaseUnavailable
 from assistd.errors import APIError
 from assistd.web.auth import Keyring
 from assistd.web.body import DEFAULT_STALL_SECONDS, Body
+from assistd.web.credentials import is_kept_by_browser, key_of
 from assistd.web.memory import Memory
+from assistd.web.reply import LARGE_BYTES, Reply
 from assistd.web.request import PREFIXES, Request, check_id
+from assistd.web.visitor import Proxies, other_page
 
 log = structlog.get_logger("assistd.web")
-
-_JSON = b"application/json"
 
 
 class Events:
@@ -95,6 +97,8 @@ class Door:
     max_body_bytes: int
     memory: Memory = field(default_factory=Memory)
     stall_seconds: float = DEFAULT_STALL_SECONDS
+    origins: frozenset[str] = frozenset()  # of the pages elsewhere that may use this server
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Endpoint:
     door: Door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = _Reply(send, ids.request_id())
+        reply = Reply(send, ids.request_id(), self.door.stall_seconds)
         structlog.contextvars.bind_contextvars(request_id=reply.request_id)
         headers = _decoded(scope)
         body = Body(receive, headers, self.door.stall_seconds)
@@ -113,6 +117,9 @@ class Endpoint:
             await self._answer(scope, headers, body, receive, reply)
         except APIError as refusal:
             await body.drain()
+            if refusal.status == 401 and "text/html" in headers.get("accept", ""):
+                # Only where a person looks at it: the pages that use the API ask for the key themselves.
+                refusal.headers["www-authenticate"] = 'Basic realm="assistd"'
             await reply.error(refusal)
         except DatabaseUnavailable as fault:
             log.error("database unavailable", path=scope["path"], reason=fault.reason.name.lower(), error=str(fault))
@@ -126,32 +133,59 @@ class Endpoint:
             structlog.contextvars.unbind_contextvars("request_id")
 
     async def _answer(
-        self, scope: Scope, headers: Mapping[str, str], body: Body, receive: Receive, reply: _Reply
+        self, scope: Scope, headers: Mapping[str, str], body: Body, receive: Receive, reply: Reply
     ) -> None:
         method = scope["method"]
-        project_id = reply.project_id = await self.door.keyring.project_of(_bearer(headers), headers)
+        project_id, key = await self._let_in(scope, headers)
+        reply.project_id = project_id
         handler, any_prefix = self._handler(method, scope["path"], headers.get("openai-beta"))
         whole = method == "POST" and not self.path.streamed
         memory = self.door.memory
-        request = Request(
-            id=reply.request_id,
-            project_id=project_id,
-            path={
-                k: check_id(k, v, any_prefix=k in any_prefix) if k in PREFIXES else v
-                for k, v in scope["path_params"].items()
-            },
-            query_string=scope["query_string"].decode(errors="replace"),
-            headers=headers,
-            raw_body=await body.whole(self.door.max_body_bytes, memory, project_id) if whole else b"",
-            chunks=partial(body.stream, memory=memory, owner=project_id) if self.path.streamed else None,
-        )
-        answer = await handler(request)
-        if isinstance(answer, Events):
-            await reply.stream(200, "text/event-stream; charset=utf-8", {}, answer.frames, receive)
-        elif isinstance(answer, Relayed):
-            await reply.stream(answer.status, answer.content_type, answer.headers, answer.chunks, receive)
-        else:
-            await reply.json(200, msgspec.json.encode(answer))
+        with ExitStack() as stack:
+            watch = cache(lambda: stack.enter_context(self.door.keyring.watch(key)))
+
+            def chunks(limit: int, too_large: APIError) -> AsyncIterator[bytes]:
+                return _until(watch(), body.stream(limit, too_large, memory, project_id))
+
+            request = Request(
+                id=reply.request_id,
+                project_id=project_id,
+                path={
+                    k: check_id(k, v, any_prefix=k in any_prefix) if k in PREFIXES else v
+                    for k, v in scope["path_params"].items()
+                },
+                query_string=scope["query_string"].decode(errors="replace"),
+                headers=headers,
+                raw_body=await body.whole(self.door.max_body_bytes, memory, project_id) if whole else b"",
+                chunks=chunks if self.path.streamed else None,
+            )
+            answer = await handler(request)
+            if isinstance(answer, Events):
+                await reply.stream(200, "text/event-stream; charset=utf-8", {}, answer.frames, receive, watch())
+            elif isinstance(answer, Relayed):
+                parts = answer.status, answer.content_type, answer.headers, answer.chunks
+                await reply.stream(*parts, receive, watch())
+            else:
+                await self._send_json(method, reply, msgspec.json.encode(answer), receive)
+
+    async def _send_json(self, method: str, reply: Reply, encoded: bytes, receive: Receive) -> None:
+        if len(encoded) <= LARGE_BYTES:
+            await reply.json(200, encoded)
+        elif method == "GET":
+            # It is held until its client has taken it, as long as that may last.
+            async with self.door.memory.room(reply.project_id, len(encoded)):
+                await reply.large_json(200, encoded, receive)
+        else:  # what made it is done, and its body still holds room
+            await reply.large_json(200, encoded, receive)
+
+    async def _let_in(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Return the project of the request's key, and the key. Raises APIError for who may not come in."""
+        page = other_page(headers) if is_kept_by_browser(headers) else None
+        if page is not None and page not in self.door.origins:
+            raise errors.password_of_another_page(page)
+        key = key_of(headers)
+        address = self.door.proxies.client_of((scope.get("client") or ("",))[0], headers)
+        return await self.door.keyring.project_of(key, headers, address), key or ""
 
     def _handler(self, method: str, url: str, beta: str | None) -> tuple[Handler, frozenset[str]]:
         """Return the handler of a method, and which ids of the path it looks for whatever they begin with.
@@ -180,89 +214,7 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     await Body(receive, _decoded(scope)).drain()
-    await _Reply(send, ids.request_id()).error(errors.unknown_url(scope["method"], scope["path"]))
-
-
-class _Reply:
-    """The response of one request, sent once."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self.request_id = request_id
-        self.project_id = ""  # until the key is known
-        self.started = time.perf_counter()
-        self.status = 0
-
-    async def json(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        head = [(b"content-type", _JSON), (b"content-length", b"%d" % len(body)), *_encoded(headers or {})]
-        await self._start(status, head)
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def error(self, refusal: APIError) -> None:
-        if self.status:  # the head is out: all that is left is to end the answer
-            await self._send({"type": "http.response.body", "body": b""})
-            return
-        body: dict[str, dict[str, str | None]] = {
-            "error": {
-                "message": refusal.message,
-                "type": refusal.type,
-                "param": refusal.param,
-                "code": refusal.code,
-            }
-        }
-        if refusal.detail:
-            body["detail"] = {"message": refusal.message, "code": refusal.code}
-        encoded = msgspec.json.format(msgspec.json.encode(body), indent=2)
-        await self.json(refusal.status, encoded, refusal.headers)
-
-    async def stream(
-        self,
-        status: int,
-        content_type: str,
-        headers: Mapping[str, str],
-        chunks: AsyncIterator[bytes],
-        receive: Receive,
-    ) -> None:
-        """Send chunks as they come, until they end or the client is gone. A client that goes stops only this."""
-        await self._start(
-            status,
-            [(b"content-type", content_type.encode("latin-1")), (b"cache-control", b"no-cache"), *_encoded(headers)],
-        )
-        pump = asyncio.ensure_future(self._pump(chunks))
-        gone = asyncio.ensure_future(_disconnect(receive))
-        try:
-            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            pump.cancel()
-            await asyncio.gather(pump, gone, return_exceptions=True)
-        if not pump.cancelled() and (fault := pump.exception()):
-            raise fault
-
-    async def _pump(self, chunks: AsyncIterator[bytes]) -> None:
-        try:
-            async for chunk in chunks:
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await self._send({"type": "http.response.body", "body": b""})
-        finally:
-            # Close the generator here and now: what it holds open (a subscription, an upstream) goes with it.
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
-
-    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status = status
-        elapsed = int((time.perf_counter() - self.started) * 1000)
-        headers += [
-            (b"x-request-id", self.request_id.encode()),
-            (b"openai-version", b"2020-10-01"),
-            (b"openai-organization", b"assistd"),
-            (b"openai-processing-ms", b"%d" % elapsed),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        if self.project_id:
-            headers.append((b"openai-project", self.project_id.encode()))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    await Reply(send, ids.request_id(), DEFAULT_STALL_SECONDS).error(errors.unknown_url(scope["method"], scope["path"]))
 
 
 def _decoded(scope: Scope) -> dict[str, str]:
@@ -270,21 +222,15 @@ def _decoded(scope: Scope) -> dict[str, str]:
     return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
 
 
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+async def _until(revoked: asyncio.Future[None], chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass chunks on. Raises APIError (401) once the key is revoked."""
+    async for chunk in chunks:
+        if revoked.done():
+            raise errors.revoked_api_key()
+        yield chunk
 
 
-def _bearer(headers: Mapping[str, str]) -> str | None:
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() or None if scheme.lower() == "bearer" else None
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _log_request(scope: Scope, reply: _Reply) -> None:
+def _log_request(scope: Scope, reply: Reply) -> None:
     # Pollers ask ten times a second: what only reads is told on demand.
     level = log.debug if scope["method"] == "GET" and reply.status < 500 else log.info
     elapsed = round((time.perf_counter() - reply.started) * 1000, 1)

@@ -56,9 +56,9 @@ async def revoke(conn: Any, id: str) -> bool:
     return revoked
 
 
-async def project_of(conn: Any, key: str) -> str | None:
-    """Find the project of a valid key."""
-    found: str | None = await conn.fetchval(SQL["find_key"], digest(key))
+async def project_of(conn: Any, digest: bytes) -> str | None:
+    """Find the project of a valid key, by what is stored of it."""
+    found: str | None = await conn.fetchval(SQL["find_key"], digest)
     return found
 
 

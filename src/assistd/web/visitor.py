@@ -8,7 +8,7 @@ address (DNS rebinding) it even passes for the page of this server. But the brow
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -25,6 +25,34 @@ def stranger(headers: Mapping[str, str]) -> str | None:
     if origin is not None and not _is_page_of(origin, host):
         return origin
     return None
+
+
+def other_page(headers: Mapping[str, str]) -> str | None:
+    """Return the origin of the page that sent a request, where that is not this server's own; None for programs."""
+    origin = headers.get("origin")
+    return None if origin is None or origin.partition("://")[2] == headers.get("host", "") else origin
+
+
+class Proxies:
+    """The networks of proxies whose word about their clients is taken."""
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
+
+    def client_of(self, peer: str, headers: Mapping[str, str]) -> str:
+        """Return the address that a request comes from.
+
+        Each proxy adds to `X-Forwarded-For` whom it was called by: from the end, the first that is no proxy of ours.
+        """
+        found = peer
+        named = headers.get("x-forwarded-for", "").split(",") if self._networks else []
+        while named and self._trusts(found) and _address(named[-1].strip()):
+            found = named.pop().strip()
+        return found
+
+    def _trusts(self, address: str) -> bool:
+        parsed = _address(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
 
 
 @lru_cache(maxsize=1000)
