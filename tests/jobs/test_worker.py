@@ -17,6 +17,7 @@ from assistd.jobs.worker import Worker
 
 LEASE = timedelta(seconds=30)
 KIND = "test"
+PROJECT = "proj_1"
 
 
 @asynccontextmanager
@@ -40,10 +41,10 @@ def make(
     return Worker(db, {KIND: handler}, capacity=capacity, lease=lease)
 
 
-async def add(db: Database, *keys: str) -> None:
+async def add(db: Database, *keys: str, project: str = PROJECT) -> None:
     async with db.transaction() as conn:
         for key in keys:
-            await store.enqueue(conn, KIND, key)
+            await store.enqueue(conn, KIND, key, project)
 
 
 async def left(db: Database) -> list[Any]:
@@ -58,7 +59,7 @@ async def complete(db: Database, job: Job) -> None:
 
 async def take(db: Database, worker: str = "w", lease: timedelta = LEASE, limit: int = 10) -> list[Job]:
     async with db.acquire() as conn:
-        return await store.take(conn, [KIND], Claim(worker, lease), limit)
+        return await store.take(conn, KIND, Claim(worker, lease), limit)
 
 
 # --- offers
@@ -69,13 +70,13 @@ async def test_an_offered_job_is_taken_by_whom_it_is_offered_to(database: Databa
     first, second = (make(database, lambda job, name=name: done.put((name, job))) for name in ("first", "second"))  # type: ignore[misc]
     async with working(first), working(second):
         async with database.transaction() as conn:
-            assert await first.enqueue(conn, KIND, "a", holder=second.name) is None
+            assert await first.enqueue(conn, KIND, "a", PROJECT, holder=second.name) is None
         offer = f"{second.name} {KIND} a"
         first.offered(offer)
         second.offered(offer)
         async with asyncio.timeout(10):
             name, job = await done.get()
-        assert (name, job) == ("second", Job(KIND, "a", 1))
+        assert (name, job) == ("second", Job(KIND, "a", 1, PROJECT))
         await complete(database, job)
     assert done.empty()
 
@@ -84,19 +85,19 @@ async def test_an_offer_that_nobody_takes_is_anybodys_job_a_moment_later(databas
     done: asyncio.Queue[Job] = asyncio.Queue()
     worker = make(database, done.put)
     async with database.transaction() as conn:
-        await worker.enqueue(conn, KIND, "a", holder="a worker that is dead")
+        await worker.enqueue(conn, KIND, "a", PROJECT, holder="a worker that is dead")
     assert await take(database) == []  # not yet
     async with working(worker), asyncio.timeout(30):
         job = await done.get()
-        assert job == Job(KIND, "a", 1)
+        assert job == Job(KIND, "a", 1, PROJECT)
         await complete(database, job)
 
 
 async def test_an_offer_that_was_taken_by_another_meanwhile_is_none(database: Database) -> None:
     async with database.transaction() as conn:
-        await store.offer(conn, KIND, "a", "slow")
+        await store.offer(conn, KIND, "a", PROJECT, "slow")
         await conn.execute("UPDATE jobs SET due = now()")
-    assert await take(database, "quick") == [Job(KIND, "a", 1)]
+    assert await take(database, "quick") == [Job(KIND, "a", 1, PROJECT)]
     async with database.acquire() as conn:
         assert await store.accept(conn, KIND, "a", Claim("slow", LEASE)) is None
 
@@ -105,7 +106,7 @@ async def test_a_worker_that_stops_gives_back_what_it_was_offered(database: Data
     worker = make(database, lambda job: asyncio.sleep(600))
     async with working(worker):
         async with database.transaction() as conn:
-            await store.offer(conn, KIND, "a", worker.name)
+            await store.offer(conn, KIND, "a", PROJECT, worker.name)
         worker.offered(f"{worker.name} {KIND} a")
     (row,) = await left(database)
     assert dict(row) == {"key": "a", "attempt": 1, "worker": None, "due": True}
@@ -173,7 +174,7 @@ async def test_queuing_again_makes_ready_what_waits_and_leaves_alone_what_is_don
     assert await take(database) == []
     async with database.acquire() as conn:
         await store.release(conn, job, timedelta(hours=1))
-        assert await store.next_due(conn, [KIND]) == pytest.approx(3600, abs=60)
+        assert await store.next_due(conn, KIND) == pytest.approx(3600, abs=60)
     assert await take(database) == []
     await add(database, "a")
     assert [j.attempt for j in await take(database)] == [2]
@@ -182,7 +183,7 @@ async def test_queuing_again_makes_ready_what_waits_and_leaves_alone_what_is_don
 async def test_a_rollback_queues_nothing(database: Database) -> None:
     async def change_their_mind() -> None:
         async with database.transaction() as conn:
-            await store.enqueue(conn, KIND, "a")
+            await store.enqueue(conn, KIND, "a", PROJECT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -207,8 +208,8 @@ async def test_a_worker_does_what_is_queued_and_what_it_takes_itself(database: D
         worker.wake()
         assert await done.get() == "after"
         async with database.transaction() as conn:
-            job = await worker.enqueue(conn, KIND, "own")
-        assert job == Job(KIND, "own", 1)
+            job = await worker.enqueue(conn, KIND, "own", PROJECT)
+        assert job == Job(KIND, "own", 1, PROJECT)
         worker.start(job)
         assert await done.get() == "own"
     assert await left(database) == []
@@ -228,7 +229,7 @@ async def test_a_full_worker_leaves_new_jobs_to_others(database: Database) -> No
         first = {await begun.get(), await begun.get()}
         assert worker.claim(KIND) is None
         async with database.transaction() as conn:
-            assert await worker.enqueue(conn, KIND, "d") is None
+            assert await worker.enqueue(conn, KIND, "d", PROJECT) is None
         release.set()
         assert first | {await begun.get(), await begun.get()} == {"a", "b", "c", "d"}
         while await left(database):  # a worker that stops would give back what it has not finished

@@ -69,11 +69,13 @@ class Rows:
         )
         await self.conn.execute("UPDATE threads SET active_run_id = $1 WHERE id = $2", id, thread_id)
         await self.conn.execute(
-            "INSERT INTO jobs (kind, key, attempt, worker, due) VALUES ('run', $1, $2, $3, now() + $4)",
+            "INSERT INTO jobs (kind, key, attempt, worker, due, project_id, ready) "
+            "VALUES ('run', $1, $2, $3, now() + $4, $5, $3::text IS NULL)",
             id,
             attempt or 0,
             None if attempt is None else "somebody",
             timedelta(hours=0 if attempt is None else 1),
+            PROJECT,
         )
         return id
 

@@ -177,5 +177,5 @@ class Office:
     async def execute(self, run_id: str, *answers: str, attempt: int = 1, context_length: int = 32_000) -> Model:
         """Claim a run and take it as far as it goes with a model that gives these answers."""
         self.model = Model(*answers, context_length=context_length)
-        await self.executor.handle(Job("run", run_id, attempt))
+        await self.executor.handle(Job("run", run_id, attempt, PROJECT))
         return self.model

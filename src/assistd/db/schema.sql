@@ -222,9 +222,10 @@ CREATE TABLE run_prompts (
 ALTER TABLE run_prompts ALTER body SET STORAGE EXTERNAL;
 CREATE INDEX run_prompts_age ON run_prompts USING brin (created_at);
 
--- The queue. A job is ready when `due` has come. A claim moves `due` a lease ahead and raises
--- `attempt`; a heartbeat moves it again; whoever lets it pass is presumed dead, and the job is
--- ready for the next worker. A job that waits (a run for its tool outputs) is due at its deadline.
+-- The queue. A job may be claimed when `due` has come. A claim moves `due` a lease ahead and raises `attempt`; a
+-- heartbeat moves it again; whoever lets it pass is presumed dead, and the job is there for the next worker. A job that
+-- waits (a run for its tool outputs) is due at its deadline. Jobs that are `ready` wait for a worker and nothing else:
+-- they are found project by project; those with a time of their own are found by that.
 CREATE TABLE jobs (
     kind    text        NOT NULL,
     key     text        NOT NULL,
@@ -232,9 +233,12 @@ CREATE TABLE jobs (
     attempt bigint      NOT NULL DEFAULT 0,
     worker  text,
     lost    integer     NOT NULL DEFAULT 0,  -- claims of whose worker nothing was heard again
+    project_id text     NOT NULL DEFAULT '',
+    ready   boolean     NOT NULL DEFAULT true,
     PRIMARY KEY (kind, key)
 ) WITH (fillfactor = 70);
-CREATE INDEX jobs_due ON jobs (due);
+CREATE INDEX jobs_ready ON jobs (kind, project_id, due) WHERE ready;
+CREATE INDEX jobs_timed ON jobs (kind, due) WHERE NOT ready;
 
 CREATE FUNCTION forget_run() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

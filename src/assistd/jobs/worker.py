@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -21,7 +22,7 @@ import structlog
 from assistd.db.faults import DatabaseUnavailable
 from assistd.db.pool import Database
 from assistd.jobs import store
-from assistd.jobs.store import Claim, Job
+from assistd.jobs.store import Claim, Job, Shares
 
 log = structlog.get_logger("assistd.jobs")
 
@@ -31,6 +32,8 @@ Handler = Callable[[Job], Coroutine[Any, Any, None]]
 # with a connection, and a dead worker's jobs announce nothing.
 _IDLE_SECONDS = 5.0
 _CLAIM_BATCH = 50
+# Projects of which a worker remembers when it served them.
+_SERVED = 1000
 _CLAIM_SECONDS = 5.0
 
 
@@ -48,10 +51,11 @@ class Worker:
         self.name = name or worker_name()
         self._db = db
         self._handlers = handlers
-        self._kinds = list(handlers)
         self._capacity = capacity
         self._lease = lease
         self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._served: dict[str, None] = {}  # projects, the one that was served last at the end
+        self._behind = False  # there may be more in the queue than there was room for
         self._woken = asyncio.Event()
         self._stopping = False
         self._paused = False
@@ -104,7 +108,7 @@ class Worker:
                 self.start(job)
 
     async def enqueue(
-        self, conn: Any, kind: str, key: str, *, urgent: bool = False, holder: str | None = None
+        self, conn: Any, kind: str, key: str, project_id: str, *, urgent: bool = False, holder: str | None = None
     ) -> Job | None:
         """Queue a job within the caller's transaction, for this worker itself if it has room, or if it is urgent.
 
@@ -112,17 +116,21 @@ class Worker:
         Returns the job to hand to `start` after the commit, or None where another worker is to take it.
         """
         if holder not in (None, self.name):
-            await store.offer(conn, kind, key, holder)
+            await store.offer(conn, kind, key, project_id, holder)
             return None
         claim = Claim(self.name, self._lease) if urgent and not self._stopping else self.claim(kind)
         if claim is None:
-            await store.enqueue(conn, kind, key)
+            await store.enqueue(conn, kind, key, project_id)
             return None
-        return await store.enqueue_claimed(conn, kind, key, claim)
+        return await store.enqueue_claimed(conn, kind, key, project_id, claim)
 
     def claim(self, kind: str) -> Claim | None:
-        """Return the claim under which a new job of this kind is this worker's, or None if it has no room."""
-        if self._stopping or self._paused or len(self._tasks) >= self._capacity or kind not in self._handlers:
+        """Return the claim under which a new job of this kind is this worker's, or None if it has no room.
+
+        Where others may be waiting in the queue, it has none: a new job would pass them by.
+        """
+        busy = self._behind or len(self._tasks) >= self._capacity
+        if busy or self._stopping or self._paused or kind not in self._handlers:
             return None
         return Claim(self.name, self._lease)
 
@@ -130,6 +138,10 @@ class Worker:
         """Begin a claimed job; `work` is done in place of its handler, by who knows already what that would find."""
         task = asyncio.create_task(self._perform(job, work or self._handlers[job.kind](job)))
         self._tasks[job] = task
+        self._served.pop(job.project_id, None)
+        self._served[job.project_id] = None
+        if len(self._served) > _SERVED:
+            del self._served[next(iter(self._served))]
         task.add_done_callback(lambda _: self._ended(job))
 
     async def stop(self) -> None:
@@ -156,22 +168,31 @@ class Worker:
         """Start what is ready; return how long to wait before looking again, in seconds."""
         room = min(self._capacity - len(self._tasks), _CLAIM_BATCH)
         if room <= 0 or self._paused:
+            self._behind = True
             return _IDLE_SECONDS
+        claimed, due = list[Job](), _IDLE_SECONDS
         try:
             async with self._db.acquire() as conn:
-                claimed = await store.take(conn, self._kinds, Claim(self.name, self._lease), room)
-                due = None if claimed else await store.next_due(conn, self._kinds)
+                for kind in self._handlers:
+                    claim = Claim(self.name, self._lease)
+                    claimed += await store.take(conn, kind, claim, room - len(claimed), self._shares())
+                    if not claimed and (next_due := await store.next_due(conn, kind)) is not None:
+                        due = min(due, next_due)
         except Exception as fault:
             log.warning("queue out of reach", error=str(fault))
             return 1.0
         if self._stopping:  # since the claim began: these must not wait for their lease to run out
             await asyncio.gather(*(self._give_back(job, timedelta()) for job in claimed))
             return 0.0
+        self._behind = len(claimed) == room
         for job in claimed:
             self.start(job)
-        if claimed:
-            return 0.0
-        return _IDLE_SECONDS if due is None else min(max(due, 0.01), _IDLE_SECONDS)
+        return 0.0 if claimed else max(due, 0.01)
+
+    def _shares(self) -> Shares:
+        busy = Counter(job.project_id for job in self._tasks)
+        projects = list(self._served)
+        return Shares(projects, [busy[project] for project in projects])
 
     async def _perform(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -202,7 +223,7 @@ class Worker:
 
     def _ended(self, job: Job) -> None:
         self._tasks.pop(job, None)
-        if self._capacity - len(self._tasks) == 1:  # it was full: there may be more
+        if self._behind or self._capacity - len(self._tasks) == 1:  # it was full: there may be more
             self._woken.set()
 
     async def _keep_leases(self) -> None:

@@ -27,8 +27,8 @@ WITH thread AS (
     INSERT INTO run_events (run_id, lease, first_number, last_number, frames)
     SELECT $1, 0, $21, $22, $23 FROM thread
 ), job AS (
-    INSERT INTO jobs (kind, key, due, attempt, worker)
-    SELECT 'run', $1, now() + $25::interval, $24, $26 FROM thread
+    INSERT INTO jobs (kind, key, due, attempt, worker, project_id, ready)
+    SELECT 'run', $1, now() + $25::interval, $24, $26::text, $2, $26::text IS NULL FROM thread
 )
 SELECT EXISTS (SELECT FROM thread)
 

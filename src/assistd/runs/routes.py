@@ -150,14 +150,15 @@ class Runs:
         async with self._db.transaction() as conn:
             run, begin = await store.submit(conn, *_place(request), outputs)
             holder = await code_sessions.holder(conn, run.thread_id) if _has_code(run.tools) else None
-            job = await self._worker.enqueue(conn, JOB, run.id, holder=holder)
+            job = await self._worker.enqueue(conn, JOB, run.id, request.project_id, holder=holder)
         return self._begin_again(run, begin, job, outputs.stream)
 
     def _begin_new(self, project_id: str, new: NewRun, claim: Claim | None, stream: bool | None) -> Run | Events:
         """Start a new run's job if it is ours; what its handler would look up is known already."""
         answer = self._answer(new.run, new.begin, stream)
         if claim is not None:
-            self._worker.start(Job(JOB, new.run.id, 1), self._executor.execute(Claimed.new(project_id, new)))
+            job = Job(JOB, new.run.id, 1, project_id)
+            self._worker.start(job, self._executor.execute(Claimed.new(project_id, new)))
         return answer
 
     def _begin_again(self, run: Run, begin: Batch, job: Job | None, stream: bool | None) -> Run | Events:
@@ -232,7 +233,7 @@ class Runs:
         async with self._db.transaction() as conn:
             run = await store.cancel(conn, *_place(request))
             # A run that nobody works on needs somebody to end it, and not only when there is room again for long work.
-            job = await self._worker.enqueue(conn, JOB, run.id, urgent=True)
+            job = await self._worker.enqueue(conn, JOB, run.id, request.project_id, urgent=True)
         if job is not None:
             self._worker.start(job)
         return run

@@ -70,7 +70,7 @@ async def attach_rows(conn: Any, project_id: str, store_id: str, new: Sequence[N
         changed = await conn.fetch(SQL["set_attributes"], [row["key"] for row in renamed], attributes)
         rows.update({row["file_id"]: row for row in changed})
     if to_read:
-        await conn.execute(SQL["enqueue"], INGEST, [row["key"] for row in to_read])
+        await conn.execute(SQL["enqueue"], INGEST, [row["key"] for row in to_read], project_id)
         await jobs.wake(conn, INGEST)
         rows.update({row["file_id"]: row for row in to_read})
     return [rows[id] for id in wanted]

@@ -45,7 +45,7 @@ INSERT INTO vector_store_batch_files (batch_id, file_key) SELECT * FROM unnest($
 
 -- name: enqueue
 -- As jobs.store.enqueue does for one.
-INSERT INTO jobs (kind, key) SELECT $1, key::text FROM unnest($2::bigint[]) AS key ON CONFLICT DO NOTHING
+INSERT INTO jobs (kind, key, project_id) SELECT $1, key::text, $3 FROM unnest($2::bigint[]) AS key ON CONFLICT DO NOTHING
 
 -- name: get
 SELECT f.* FROM vector_store_files f JOIN vector_stores s ON s.key = f.store_key
