@@ -381,7 +381,10 @@ def upload(client: openai.OpenAI, name: str, text: str) -> str:
 
 
 def test_files_of_the_assistant_the_thread_and_its_messages(client: openai.OpenAI) -> None:
-    ofs = [upload(client, f"{name}.txt", name) for name in ("assistant", "thread", "message")]
+    # A file's name may have folders in it; /mnt/data has none of them.
+    folders = {"assistant": "", "thread": "reports/2024/", "message": "C:\\notes\\"}
+    ofs = [upload(client, f"{folder}{name}.txt", name) for name, folder in folders.items()]
+    assert client.files.retrieve(ofs[1]).filename == "reports/2024/thread.txt"
     resources: Any = [{"code_interpreter": {"file_ids": [id]}} for id in ofs]
     walk = Walk(client, tools=[CODE], tool_resources=resources[0])
     read = f"for id in {ofs}:\n    print(open(f'/mnt/data/{{id}}').read())\nprint(open('/mnt/data/thread.txt').read())"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -215,8 +216,10 @@ class _Annex:
         """Return a handler with its answers as v1 shows them, its refusals in the words of v1, and v1's metadata."""
 
         async def shown(request: Request) -> Answer:
+            body = with_texts(request.raw_body)
+            await asyncio.sleep(0)  # others are served before what may be large is decoded once more
             try:
-                answer = await handler(msgspec.structs.replace(request, raw_body=with_texts(request.raw_body)))
+                answer = await handler(msgspec.structs.replace(request, raw_body=body))
             except APIError as refusal:
                 if refusal.param == "attachments" and refusal.code != "unknown_parameter":
                     refusal.param = "file_ids"
