@@ -50,10 +50,13 @@ class Walk:
         self.assistant: Assistant = client.beta.assistants.create(**({"model": "scripted"} | assistant))
 
     def thread(self, *messages: str, **options: Any) -> Thread:
-        """Make a thread of user messages."""
-        return self.client.beta.threads.create(
-            messages=[{"role": "user", "content": message} for message in messages], **options
+        """Make a thread of user messages, of which its creation takes 32."""
+        thread = self.client.beta.threads.create(
+            messages=[{"role": "user", "content": message} for message in messages[:32]], **options
         )
+        for message in messages[32:]:
+            self.say(thread, message)
+        return thread
 
     def say(self, thread: Thread, *lines: str) -> Message:
         """Add a user message."""

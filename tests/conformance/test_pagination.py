@@ -211,11 +211,11 @@ def test_assistants_are_deleted_while_their_list_is_paged_through(client: openai
 
 
 def test_objects_of_one_second_keep_their_order(client: openai.OpenAI) -> None:
-    thread = client.beta.threads.create(messages=[{"role": "user", "content": str(n)} for n in range(40)])
+    thread = client.beta.threads.create(messages=[{"role": "user", "content": str(n)} for n in range(32)])
     messages = list(client.beta.threads.messages.list(thread.id, order="asc", limit=9))
     assert len({message.created_at for message in messages}) == 1
     assert [message.content[0].to_dict()["text"] for message in messages] == [
-        {"value": str(n), "annotations": []} for n in range(40)
+        {"value": str(n), "annotations": []} for n in range(32)
     ]
 
 

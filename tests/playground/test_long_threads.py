@@ -164,7 +164,7 @@ async def test_the_end_stays_in_a_window_that_becomes_smaller(visitor: Visitor, 
 
 async def test_home_and_end_lead_there_while_an_answer_comes(visitor: Visitor, server: Server) -> None:
     await visitor.make_assistant("Echo")
-    messages = [{"role": "user", "content": f"number {n}\n" + "line\n" * (n % 7)} for n in range(60)]
+    messages = [{"role": "user", "content": f"number {n}\n" + "line\n" * (n % 14)} for n in range(32)]
     await visitor.come_to_thread(str(Api(server.url).post("/threads", {"messages": messages}).ok["id"]))
     lines = " ".join(f"line-{n}\n\n" for n in range(80))
     await visitor.say(f"/say {json.dumps(lines)}\n/pace 50 60")
