@@ -75,6 +75,16 @@ class Library:
             json.dumps({"type": "static", "static": strategy}),
         )
 
+    async def fail(self, store_id: str, file_id: str, reason: str) -> None:
+        """A file of a store could not be read."""
+        await self.rows.conn.execute(
+            "UPDATE vector_store_files SET status = 'failed', last_error = $3 "
+            "WHERE file_id = $2 AND store_key = (SELECT key FROM vector_stores WHERE id = $1)",
+            store_id,
+            file_id,
+            json.dumps({"code": "invalid_file", "message": reason}),
+        )
+
     async def read(self, store_id: str, file_id: str, text: str) -> None:
         """Read a file of a store: its passages are there, and it is completed."""
         row = await self.rows.conn.fetchrow(

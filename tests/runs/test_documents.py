@@ -301,4 +301,70 @@ async def test_they_are_waited_for_no_longer_than_a_minute(library: Library, row
         library, await library.assistant(store), await library.thread(), status="in_progress", lease=1, attempt=1
     )
     await rows.conn.execute("UPDATE runs SET started_at = unix_now() - 61 WHERE id = $1", run)
-    assert system(await office.execute(run, "Cake.", attempt=2)) == "Be brief."
+    told_of = OPEN + "- still.txt: It is still being read."
+    assert system(await office.execute(run, "Cake.", attempt=2)) == f"Be brief.\n\n{told_of}"
+
+
+# --- files that are not read
+
+
+SEARCHED = "These files of the {} could not be searched"
+OPEN = SEARCHED.format("assistant") + ", so it is open what they say:\n"
+
+
+async def test_a_file_of_the_assistant_that_is_being_read_is_told_of(
+    library: Library, rows: Rows, office: Office
+) -> None:
+    """In v2 beside what was found, which is nothing: the model must not say that the files do not tell."""
+    ours, theirs = await library.store(), await library.store()
+    await library.add(ours, "manual.txt")
+    await library.add(theirs, "letter.txt")
+    failed = await library.add(ours, "broken.pdf")
+    await library.fail(ours, failed, "It is no PDF.")
+    run = await run_on(library, await library.assistant(ours), await library.thread(theirs), retrieval=False)
+    await rows.conn.execute("UPDATE runs SET started_at = unix_now() - 600 WHERE id = $1", run)
+    model = await office.execute(run, "/call file_search", "No.")
+    assert (await rows.of(run))["status"] == "completed", (await rows.of(run))["last_error"]
+    assert model.asked[1].messages[-1]["content"].split("\n\n")[1:] == [
+        SEARCHED.format("user") + ":\n- letter.txt: It is still being read.",
+        OPEN + "- manual.txt: It is still being read.\n- broken.pdf: It is no PDF.",
+    ]
+
+
+async def test_one_of_many_that_are_not_read(library: Library, rows: Rows, office: Office) -> None:
+    store = await library.store()
+    for number in range(4):
+        await library.fail(store, await library.add(store, f"bad-{number}.txt"), "It is empty.")
+    for number in range(3):
+        await library.add(store, f"new-{number}.txt")
+    run = await run_on(library, await library.assistant(store), await library.thread(), retrieval=False)
+    model = await office.execute(run, "/call file_search", "No.")
+    note = model.asked[1].messages[-1]["content"].split("\n\n")[-1]
+    assert note == OPEN + "".join(f"- new-{n}.txt: It is still being read.\n" for n in (2, 1, 0)) + (
+        "- bad-3.txt: It is empty.\n- bad-2.txt: It is empty.\n- and others"
+    )
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_a_document_that_is_not_read_is_told_of_in_the_prompt(
+    library: Library, rows: Rows, office: Office, beside: bool
+) -> None:
+    store = await library.store()
+    if beside:
+        await library.add(store, "foods.txt", FOODS)
+    await library.fail(store, await library.add(store, "broken.pdf"), "It is no PDF.")
+    run = await run_on(library, await library.assistant(store), await library.thread())
+    model = await office.execute(run, "Cake.")
+    assert system(model).endswith("\n\n" + OPEN + "- broken.pdf: It is no PDF.")
+    assert (FOODS in system(model)) == beside
+
+
+async def test_a_store_that_has_expired_is_not_passed_over(library: Library, rows: Rows, office: Office) -> None:
+    store = await library.store(expired=True)
+    run = await run_on(library, await library.assistant(store), await library.thread())
+    await office.execute(run, "Cake.")
+    failed = await rows.of(run)
+    assert (failed["status"], json.loads(failed["last_error"])["message"]) == (
+        "failed",
+        f"Vector store {store} is expired",
+    )

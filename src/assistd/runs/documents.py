@@ -53,8 +53,8 @@ class Room(msgspec.Struct, frozen=True):
         return self.size * _MOST_OVERLAP
 
 
-def told(files: Iterable[Document], room: Room) -> Documents:
-    """Put files into a prompt, in the order they come in, up to the first that does not fit.
+def told(files: Iterable[Document], room: Room, note: str | None = None) -> Documents:
+    """Put files into a prompt, in the order they come in, up to the first that does not fit, and a note behind them.
 
     The parts of all of them are numbered through from 0, and each part is cited by its number.
     """
@@ -70,4 +70,5 @@ def told(files: Iterable[Document], room: Room) -> Documents:
             break
         shown.append(text)
         sources |= {(number,): Source(file.file_id, file.filename, part) for number, part in parts}
-    return Documents("\n\n".join([_BEFORE, *shown, _BEHIND]), sources) if shown else Documents()
+    words = [_BEFORE, *shown, _BEHIND] if shown else []
+    return Documents("\n\n".join([*words, note] if note else words), sources)

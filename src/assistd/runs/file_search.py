@@ -104,18 +104,18 @@ class FileSearch:
 
         `retrieval`: and those of its assistant, within the same minute. `since` is when the waiting began, on the
         monotonic clock: a worker that takes over does not begin anew.
-        Raises SearchFailed where a store of the thread has expired.
+        Raises SearchFailed where a store of the thread has expired, or with `retrieval` any.
         """
         stores = await self._stores(run)
         if not stores.ids:
             return
+        awaited = stores.ids if retrieval else stores.thread
         async with self._db.acquire() as conn:
             try:
                 await store.touch(conn, stores.project_id, stores.ids)
-                await store.require_usable(conn, stores.project_id, stores.thread)
+                await store.require_usable(conn, stores.project_id, awaited)
             except APIError as refusal:
                 raise SearchFailed(refusal.message) from refusal
-        awaited = stores.ids if retrieval else stores.thread
         while awaited and time.monotonic() < since + _WAIT_SECONDS:
             async with self._db.acquire() as conn:
                 if not await store.in_progress(conn, awaited):
@@ -125,7 +125,8 @@ class FileSearch:
     async def documents(self, run: Run, context_length: int) -> Documents:
         """Return the smallest files of the run's stores, each once: as many as have room in the prompt.
 
-        From the smallest on, up to the first that does not fit. The model may read `context_length` tokens.
+        From the smallest on, up to the first that does not fit; and the names of those that are not read. The model may
+        read `context_length` tokens.
         """
         stores = await self._stores(run)
         if not stores.ids:
@@ -133,7 +134,8 @@ class FileSearch:
         room = Room.within(context_length, run.max_prompt_tokens)
         async with self._db.acquire() as conn:
             found = await files.smallest(conn, stores.project_id, stores.ids, room.passages)
-        return documents.told(found, room)
+            note = await _note(conn, stores)
+        return documents.told(found, room, note)
 
     async def answer(
         self, run: Run, exchanges: Sequence[Exchange], context_length: int
@@ -144,7 +146,7 @@ class FileSearch:
         assert options is not None, "a call of a tool that is not enabled is refused where it begins"
         async with self._db.acquire() as conn:
             first = await conn.fetchval(SQL["next_search"], run.thread_id)
-            note = await _note(conn, stores.thread)
+            note = await _note(conn, stores)
         exchanges = [msgspec.structs.replace(exchange, note=note) for exchange in exchanges]
         budget = _budget(run.model, context_length) // max(1, len(exchanges))
         return await asyncio.gather(
@@ -223,11 +225,24 @@ def sources(call: FileSearchCall, exchange: Exchange) -> dict[tuple[int, ...], S
     }
 
 
-async def _note(conn: Any, store_ids: Sequence[str]) -> str | None:
-    """Return what the model should know of files that the user gave to the thread and that no search finds."""
-    unread = await files.unread(conn, store_ids, _MOST_NOTED) if store_ids else []
+async def _note(conn: Any, stores: Stores) -> str | None:
+    """Return what the model should know of files that were given to the thread or the assistant and not found."""
+    theirs = [id for id in stores.assistant if id not in stores.thread]
+    noted = [
+        ("These files of the user could not be searched:", await _unread(conn, stores.thread)),
+        (
+            "These files of the assistant could not be searched, so it is open what they say:",
+            await _unread(conn, theirs),
+        ),
+    ]
+    return "\n\n".join(f"{words}\n{files}" for words, files in noted if files) or None
+
+
+async def _unread(conn: Any, store_ids: Sequence[str]) -> str:
+    """Return lines that name files which no search of these stores finds, and say why; "" where there are none."""
+    unread = await files.unread(conn, store_ids, _MOST_NOTED + 1) if store_ids else []
     lines = [f"- {shown_name(file.filename)}: {file.error or 'It is still being read.'}" for file in unread]
-    return "These files of the user could not be searched:\n" + "\n".join(lines) if lines else None
+    return "\n".join([*lines[:_MOST_NOTED], "- and others"] if len(lines) > _MOST_NOTED else lines)
 
 
 def _words(result: SearchResult) -> str:

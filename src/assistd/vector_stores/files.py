@@ -174,7 +174,7 @@ class Unread(NamedTuple):
 
 
 async def unread(conn: Any, store_ids: Sequence[str], limit: int) -> list[Unread]:
-    """Return the newest files of these stores that could not be read, or are not read yet."""
+    """Return files of these stores that are not read yet, or could not be: the former first, of each the newest."""
     rows = await conn.fetch(SQL["unread"], store_ids, limit)
     return [Unread(row["filename"], _reason(row["last_error"])) for row in rows]
 

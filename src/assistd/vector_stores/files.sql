@@ -108,4 +108,4 @@ FROM vector_store_files v
 JOIN vector_stores s ON s.key = v.store_key
 JOIN files f ON f.id = v.file_id
 WHERE s.id = ANY ($1::text[]) AND v.status IN ('failed', 'in_progress')
-ORDER BY v.seq DESC LIMIT $2
+ORDER BY v.status = 'failed', v.seq DESC LIMIT $2
