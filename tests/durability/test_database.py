@@ -16,9 +16,10 @@ import pytest
 from assistd.db import cluster, migrate
 from assistd.db.embedded import EmbeddedServer
 from assistd.llm.scripted import ScriptedModel
-from tests.durability.api import Api, Follower, Run, eventually
+from tests.durability.api import Api, Follower, Refused, Run, eventually
 from tests.durability.conftest import Node, StartNode, check_settled
 from tests.durability.streams import judge
+from tests.support.trouble import STATES, trouble
 
 TALK = ("/tokens 30", "/pace 0 60")
 SAID = " ".join(f"w{number}" for number in range(30))
@@ -135,3 +136,15 @@ async def test_the_model_answers_while_postgres_is_away(own: EmbeddedServer, sta
     await check_settled(conn, node.api, run)
     assert await node.api.words(run) == ["w0 w1 w2 w3"]
     await conn.close()
+
+
+async def test_a_request_hears_that_it_is_the_database(db: asyncpg.Connection, start: StartNode) -> None:
+    node = await start()
+    await db.execute(trouble("threads", "INSERT", *STATES))
+    for _ in STATES:
+        with pytest.raises(Refused) as refused:
+            await node.api.post("/threads")
+        assert refused.value.status == 503
+        assert refused.value.message.endswith(" Please try again soon.")
+    assert (await node.api.post("/threads"))["object"] == "thread"
+    assert "request failed" not in node.server.log

@@ -15,24 +15,7 @@ from assistd.runs.frames import Position
 from tests.runs.conftest import Rows
 from tests.runs.library import Model, Office
 from tests.runs.test_stream import ids
-
-# A trigger that refuses the first rows of a table, with one error of PostgreSQL's own after the other. A sequence
-# counts them, because it forgets nothing when a transaction is rolled back.
-TROUBLE = """
-CREATE SEQUENCE tries;
-CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    tried integer;
-BEGIN
-    tried := nextval('tries');
-    IF tried <= TG_NARGS THEN
-        RAISE EXCEPTION 'made up' USING ERRCODE = TG_ARGV[tried - 1];
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER trouble BEFORE {when} ON {table} FOR EACH ROW EXECUTE FUNCTION trouble({states});
-"""
-STATES = ("08006", "25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "55P03", "55006", "57014", "57P01")
+from tests.support.trouble import STATES, trouble
 
 
 async def work(database: Database, rows: Rows, *run_ids: str) -> Office:
@@ -74,8 +57,7 @@ async def check(rows: Rows, run_id: str) -> None:
 )
 async def test_runs_outlast_what_the_database_refuses(database: Database, rows: Rows, table: str, when: str) -> None:
     run_ids = [await rows.run(await rows.thread()) for _ in STATES]
-    states = ", ".join(f"'{state}'" for state in STATES)
-    await rows.conn.execute(TROUBLE.format(when=when, table=table, states=states))
+    await rows.conn.execute(trouble(table, when, *STATES))
     await work(database, rows, *run_ids)
     assert await rows.value("SELECT last_value FROM tries") > len(STATES)
     for run_id in run_ids:
@@ -110,7 +92,7 @@ async def test_a_run_outlasts_a_lock_on_a_table(
 async def test_a_fault_of_the_program_leaves_no_hole_in_the_log(database: Database, rows: Rows) -> None:
     """What a change would have announced did not happen; what was said before it did."""
     run_id = await rows.run(await rows.thread())
-    await rows.conn.execute(TROUBLE.format(when="UPDATE", table="steps", states="'22012'"))
+    await rows.conn.execute(trouble("steps", "UPDATE", "22012"))
     office = await work(database, rows, run_id)
     run = await rows.of(run_id)
     assert run["status"] == "failed"

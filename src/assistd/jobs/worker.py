@@ -180,7 +180,7 @@ class Worker:
                         due = min(due, next_due)
         except Exception as fault:
             log.warning("queue out of reach", error=str(fault))
-            return 1.0
+            due = 1.0
         if self._stopping:  # since the claim began: these must not wait for their lease to run out
             await asyncio.gather(*(self._give_back(job, timedelta()) for job in claimed))
             return 0.0
