@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +26,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "narrow": {
-        "viewport": {"width": 390, "height": 780},
+        "viewport": {"width": 360, "height": 780},
         "is_mobile": True,
         "has_touch": True,
         "color_scheme": "light",
@@ -44,10 +45,10 @@ x = (14 - 11) / 3
 assert 3 * x + 11 == 14  # it holds
 ```
 
-| step | equation |
-|---|---|
-| begin | $$3x + 11 = 14$$ |
-| end | $$x = 1$$ |
+| step | equation | what was done | why it may be done |
+|---|---|---|---|
+| begin | $$3x + 11 = 14$$ | nothing | it is the question |
+| end | $$x = 1$$ | subtraction, division | on both sides, equivalently |
 """
 CODE = (
     "import matplotlib.pyplot as plt\n\nyears = [2021, 2022, 2023, 2024]\nsales = [12, 19, 27, 41]\n"
@@ -81,11 +82,14 @@ async def tour(visitor: Visitor, folder: Path, look: str) -> None:
     await visitor.read("equation")
     await picture("conversation")
     await inspect("Events")
+    await expect(visitor.inspector.get_by_text("run.completed")).to_be_visible()
     await picture("events")
     await inspect("Prompts")
     await expect(visitor.inspector.get_by_role("region", name="user message")).to_be_visible()
     await picture("prompts")
     await inspect("Steps")
+    await expect(visitor.inspector.get_by_text("Message", exact=True)).to_be_visible()
+    await picture("steps")
     await uninspect()
     await page.get_by_role("button", name="Code", exact=True).click()
     await picture("code")
@@ -96,6 +100,10 @@ async def tour(visitor: Visitor, folder: Path, look: str) -> None:
     await visitor.read("Here is the plot")
     await expect(visitor.answers.last.get_by_role("img")).to_be_visible()
     await picture("plot")
+    await visitor.say("/code total = sum(sale)\n/say The name was misspelt.")
+    await visitor.read("misspelt")
+    await page.get_by_text("Code raised NameError").click()
+    await picture("raised")
 
     await visitor.make_assistant("Librarian", "File search")
     await visitor.attach({"name": "terms.md", "mimeType": "text/markdown", "buffer": TERMS.encode()})
@@ -122,22 +130,36 @@ async def tour(visitor: Visitor, folder: Path, look: str) -> None:
     await visitor.say('/call get_weather {"city": "Oslo"}')
     await expect(page.get_by_role("form", name="Function outputs")).to_be_visible()
     await picture("outputs")
+    await visitor.composer.fill("And tomorrow?")
+    await visitor.composer.press("Enter")
+    await expect(page.get_by_text("Not sent: the run waits")).to_be_visible()
+    await picture("not-sent")
     await page.get_by_role("button", name="Cancel the run").click()
+    await expect(page.get_by_text("The run was stopped.")).to_be_visible()
     await visitor.wait_until_idle()
+    await picture("cancelled")
     await visitor.say("/fail 400 This model is on strike.")
     await expect(page.get_by_text("The run failed")).to_be_visible()
     await picture("failed")
 
+    await visitor.come("#/threads/thread_none")
+    await expect(page.get_by_text("There is no thread")).to_be_visible()
+    await picture("missing")
     await visitor.come("#/assistants")
+    await expect(page.get_by_role("main").get_by_role("link", name="Math Tutor")).to_be_visible()
     await picture("assistants")
     await visitor.come("#/files")
-    await expect(page.get_by_role("main").get_by_role("link").first).to_be_visible()
+    await expect(page.get_by_role("main").get_by_role("link", name=re.compile("^vs_")).first).to_be_visible()
     await picture("stores")
     await page.get_by_role("tab", name="Files", exact=True).click()
+    await expect(page.get_by_role("list", name="Files").get_by_role("listitem").first).to_be_visible()
     await picture("files")
     if look == "narrow":
         await page.get_by_role("button", name="Open sidebar").click()
-        await picture("sidebar")
+    await page.get_by_label("Search threads").fill("zebra")
+    await expect(page.get_by_text("The words of messages are not searched")).to_be_visible()
+    await picture("sidebar")
+    visitor.forgive("404")  # the thread that is missing
 
 
 async def main(folder: Path) -> None:

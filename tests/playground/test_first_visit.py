@@ -114,4 +114,4 @@ async def test_a_thread_is_found_renamed_and_deleted(visitor: Visitor) -> None:
     await page.get_by_role("button", name="Thread Fruit").click()
     await page.get_by_role("menuitem", name="Delete").click()
     await page.get_by_role("button", name="Delete").click()
-    await expect(page.get_by_text("No thread has this text.")).to_be_visible()
+    await expect(page.get_by_text("No thread has “fruit” in its title or other metadata.")).to_be_visible()

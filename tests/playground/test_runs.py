@@ -26,10 +26,17 @@ async def test_a_run_is_stopped(visitor: Visitor) -> None:
     await visitor.say("/tokens 2000\n/pace 20 50")
     await expect(visitor.answers).to_contain_text("w3")
     await visitor.examine("while it streams")
+    await visitor.composer.fill("too early")
+    await visitor.composer.press("Enter")
+    await expect(page.get_by_text("Not sent: the assistant is still answering.")).to_be_visible()
+    await expect(visitor.composer).to_have_value("too early")
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_text("The run was stopped.")).to_be_visible()
     await visitor.wait_until_idle()
     # The thread is free for the next message.
+    await expect(page.get_by_text("Not sent:")).to_have_count(0)
+    await visitor.composer.press("Enter")
+    await visitor.read("echo: too early")
     await visitor.say("again")
     await visitor.read("echo: again")
 

@@ -54,6 +54,30 @@ async def test_a_function_is_made_called_and_answered(visitor: Visitor) -> None:
     await visitor.read("RESULT: rain, 9 degrees")
     await expect(page.get_by_text("Called get_weather")).to_be_visible()
     await expect(visitor.inspector).to_contain_text("rain, 9 degrees")
+
+    # While a run waits nothing can be sent, which is said, and what is written stays.
+    await visitor.say('/call get_weather {"city": "Bergen"}')
+    await expect(form).to_contain_text("Bergen")
+    await visitor.composer.fill("And tomorrow?")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    await visitor.composer.press("Enter")
+    await expect(page.get_by_text("Not sent: the run waits for the outputs of its functions.")).to_be_visible()
+    await visitor.examine("not sent")
+    await page.get_by_role("button", name="Send message").click()
+    await expect(visitor.composer).to_have_value("And tomorrow?")
+    assert "POST" not in asked
+    await page.get_by_role("button", name="Cancel the run").click()
+    unanswered = page.get_by_text("Called get_weather: no output, the run is cancelled")
+    await expect(unanswered).to_be_visible()
+    await expect(form).to_have_count(0)
+    await expect(page.get_by_text("Not sent:")).to_have_count(0)
+    await expect(visitor.inspector).to_contain_text("No output was given: the run is cancelled.")
+    await visitor.composer.press("Enter")
+    await visitor.read("echo: And tomorrow?")
+    await page.reload()
+    await expect(unanswered).to_be_visible()
+    await expect(form).to_have_count(0)
     # Now and then the browser gives what is written over coloured text its style, in an attribute that the policy
     # refuses. It tells of that, and the editor draws the text anew.
     visitor.forgive("Applying inline style")
@@ -102,6 +126,7 @@ async def test_a_pdf_is_attached_asked_about_and_its_citation_opened(visitor: Vi
 
 
 async def test_code_runs_its_plot_is_seen_and_its_csv_downloaded(interpreter: Interpreter, visitor: Visitor) -> None:
+    page = visitor.page
     await visitor.make_assistant("Analyst", "Code interpreter")
     code = (
         "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.show()\n"
@@ -116,6 +141,16 @@ async def test_code_runs_its_plot_is_seen_and_its_csv_downloaded(interpreter: In
     assert (name, content) == ("squares.csv", b"1,4,9")
     await expect(visitor.inspector.get_by_label("Output")).to_contain_text("done")
     await visitor.examine("code and its plot")
+
+    await visitor.say(f"/code {json.dumps('print(40 + 2); prin(1)')}\n/say The name was misspelt.")
+    await visitor.read("misspelt")
+    await page.get_by_text("Code raised NameError").click()
+    raised = page.get_by_role("log").get_by_label("Traceback")
+    await expect(raised).to_contain_text("NameError: name 'prin' is not defined")
+    await expect(raised).not_to_contain_text("42")
+    await expect(page.get_by_role("log").get_by_label("Output").last).to_have_text("42\n")
+    await expect(visitor.inspector.get_by_label("Traceback")).to_contain_text("NameError")
+    await visitor.examine("code that raised")
 
 
 async def test_indexing_is_shown_as_it_goes(visitor: Visitor) -> None:

@@ -19,6 +19,11 @@ expect.set_options(timeout=PATIENCE)
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
+def _is_message(request: Request) -> bool:
+    """Whether a request puts a message on a thread, or makes a thread with one."""
+    return request.method == "POST" and re.search(r"/v1/threads(/\w+/messages)?$", request.url) is not None
+
+
 class Visitor:
     """A page in a browser at the server of this address."""
 
@@ -84,7 +89,8 @@ class Visitor:
 
     async def say(self, text: str) -> None:
         await self.composer.fill(text)
-        await self.composer.press("Enter")
+        async with self.page.expect_request(_is_message):
+            await self.composer.press("Enter")
         # The first message of a thread makes it.
         await self.page.wait_for_url(re.compile("#/threads/"))
 
@@ -121,7 +127,10 @@ class Visitor:
         await self.wait_until_idle()
 
     async def wait_until_idle(self) -> None:
-        await expect(self.page.get_by_role("button", name="Send message")).to_be_visible()
+        """Wait until a message can be sent: no run is on, and none waits for outputs."""
+        send = self.page.get_by_role("button", name="Send message")
+        await expect(send).to_be_visible()
+        await expect(send).not_to_contain_class("held")
 
     async def examine(self, what: str) -> None:
         """Fail if axe finds anything serious in what is seen now."""

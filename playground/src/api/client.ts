@@ -15,11 +15,19 @@ let current: { key: string; client: OpenAI } | null = null;
 
 /** Return the client for the key that is set now. */
 export function api(): OpenAI {
-  const key = useKey.getState().key || PLACEHOLDER;
-  if (current?.key !== key) {
-    // The key is the visitor's own, typed into this page and sent only to the host that served it.
-    const options = { apiKey: key, baseURL, fetch: ownFetch, maxRetries: 1, dangerouslyAllowBrowser: true };
-    current = { key, client: new OpenAI(options) };
-  }
+  const { key } = useKey.getState();
+  if (current?.key !== key) current = { key, client: clientOf(key) };
   return current.client;
+}
+
+/** Return a client for this key; an empty one is none. */
+export function clientOf(key: string): OpenAI {
+  return new OpenAI({
+    apiKey: key || PLACEHOLDER,
+    baseURL,
+    fetch: ownFetch,
+    maxRetries: 1,
+    // The key is the visitor's own, typed into this page and sent only to the host that served it.
+    dangerouslyAllowBrowser: true,
+  });
 }

@@ -1,11 +1,16 @@
 /** The calls that assistd adds to the API, made through the official client. */
-import { api } from "./client";
+import { api, clientOf } from "./client";
 import type { Prompt, Thread } from "./types";
 
 export interface Page<T> {
   data: T[];
   has_more: boolean;
   last_id: string | null;
+}
+
+/** Ask for something with this key. Rejects as the server does. */
+export async function tryKey(key: string): Promise<void> {
+  await clientOf(key).get("/threads", { query: { limit: 1 }, headers: BETA });
 }
 
 /** One page of threads, newest first; `text` must be in one of a thread's metadata values. */

@@ -3,6 +3,7 @@ import { ConversationPage } from "../conversation/ConversationPage";
 import { FilesPage } from "../files/FilesPage";
 import { Fence } from "./Fence";
 import { KeyDialog } from "./KeyDialog";
+import { Missing } from "./Missing";
 import { usePanels } from "./panels";
 import { hashOf, useRoute } from "./route";
 import { ServerAway } from "./ServerAway";
@@ -24,6 +25,11 @@ export function App() {
           {route.page === "thread" && <ConversationPage threadId={route.threadId} />}
           {route.page === "assistants" && <AssistantsPage assistantId={route.assistantId} />}
           {route.page === "files" && <FilesPage storeId={route.storeId} />}
+          {route.page === "unknown" && (
+            <Missing to={{ href: "#/", label: "New thread" }}>
+              There is nothing at <code>{route.hash}</code>.
+            </Missing>
+          )}
         </Fence>
       </main>
       <KeyDialog />

@@ -1,7 +1,9 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 
+import { isMissingKey, messageOf } from "../api/errors";
 import { useKey } from "../api/key";
+import { tryKey } from "../api/ours";
 import { Dialog } from "../ui/Dialog";
 import { Field } from "../ui/Field";
 import { Notice } from "../ui/Notice";
@@ -17,19 +19,27 @@ function OpenKeyDialog() {
   const { key, setKey } = useKey();
   const [text, setText] = useState(key);
   const queries = useQueryClient();
+  // Tried first: a wrong one must not take the place of a good one, and is said to be wrong where it was typed.
+  const attempt = useMutation({ mutationFn: tryKey });
   const save = (event: FormEvent) => {
     event.preventDefault();
-    setKey(text.trim());
-    void queries.resetQueries(); // also if it is the same key: it may be a good one by now
-    close();
+    const given = text.trim();
+    attempt.mutate(given, {
+      onSuccess: () => {
+        setKey(given);
+        void queries.resetQueries(); // also if it is the same key: it may be a good one by now
+        close();
+      },
+    });
   };
   return (
     <Dialog title="API key" onClose={close}>
       <form onSubmit={save} className="stack">
-        {reason && <Notice kind="info">{reason}</Notice>}
+        {reason && !attempt.error && <Notice kind="info">{reason}</Notice>}
         <Field
           label="Key"
           hint="Kept in this tab alone, until it is closed, and sent to this server only. A server without keys takes none."
+          problem={attempt.error && refusalOf(attempt.error, attempt.variables)}
         >
           {(control) => (
             <input
@@ -43,11 +53,16 @@ function OpenKeyDialog() {
           )}
         </Field>
         <div className="row end">
-          <button type="submit" className="button primary">
-            Use this key
+          <button type="submit" className="button primary" disabled={attempt.isPending}>
+            {attempt.isPending ? "Trying it …" : "Use this key"}
           </button>
         </div>
       </form>
     </Dialog>
   );
+}
+
+function refusalOf(error: Error, key: string): string {
+  if (!isMissingKey(error)) return messageOf(error);
+  return key ? "The server does not accept this API key." : "This server needs an API key.";
 }

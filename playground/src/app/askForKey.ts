@@ -21,8 +21,5 @@ export const useKeyDialog = create<KeyDialogState>((set) => ({
 
 /** Open it because the server refused what it was given. */
 export function askForKey(error: APIError): void {
-  // A 401 speaks of keys of another service; a 403 says what is to be done on this server.
-  const reason =
-    error.status === 403 ? messageOf(error) : "This server wants an API key, or another one than it was given.";
-  useKeyDialog.setState({ isOpen: true, reason });
+  useKeyDialog.setState({ isOpen: true, reason: messageOf(error) });
 }

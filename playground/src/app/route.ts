@@ -4,16 +4,27 @@ import { useSyncExternalStore } from "react";
 export type Route =
   | { page: "thread"; threadId: string | null }
   | { page: "assistants"; assistantId: string | null }
-  | { page: "files"; storeId: string | null };
+  | { page: "files"; storeId: string | null }
+  /** An address that leads nowhere. */
+  | { page: "unknown"; hash: string };
 
 const ID = /^[\w-]+$/;
 
 export function parseRoute(hash: string): Route {
-  const [page, rawId] = hash.replace(/^#\/?/, "").split("/");
-  const id = rawId && ID.test(rawId) ? rawId : null;
-  if (page === "assistants") return { page, assistantId: id };
-  if (page === "files") return { page, storeId: id };
-  return { page: "thread", threadId: page === "threads" ? id : null };
+  const [page = "", id = null, ...more] = hash.replace(/^#?\/?/, "").replace(/\/$/, "").split("/");
+  if (more.length || (id !== null && !ID.test(id))) return { page: "unknown", hash };
+  switch (page) {
+    case "":
+      return { page: "thread", threadId: null };
+    case "threads":
+      return { page: "thread", threadId: id };
+    case "assistants":
+      return { page, assistantId: id };
+    case "files":
+      return { page, storeId: id };
+    default:
+      return { page: "unknown", hash };
+  }
 }
 
 export function hashOf(route: Route): string {
@@ -24,6 +35,8 @@ export function hashOf(route: Route): string {
       return route.assistantId ? `#/assistants/${route.assistantId}` : "#/assistants";
     case "files":
       return route.storeId ? `#/files/${route.storeId}` : "#/files";
+    case "unknown":
+      return route.hash;
   }
 }
 

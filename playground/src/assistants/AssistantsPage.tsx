@@ -3,22 +3,45 @@ import { Bot, GraduationCap, Plus } from "lucide-react";
 import { messageOf } from "../api/errors";
 import type { Assistant } from "../api/types";
 import { Header } from "../app/Header";
+import { Missing } from "../app/Missing";
 import { usePanels } from "../app/panels";
+import { QueryState } from "../app/QueryState";
 import { go } from "../app/route";
 import { ago, plural } from "../ui/format";
 import { Notice } from "../ui/Notice";
 import { AssistantEditor } from "./AssistantEditor";
-import { useAssistants, useSaveAssistant } from "./queries";
+import { useAssistant, useAssistants, useSaveAssistant } from "./queries";
 import { MATH_TUTOR } from "./starter";
 
 /** All assistants, or one of them as a form; `new` for one that is yet to be made. */
 export function AssistantsPage({ assistantId }: { assistantId: string | null }) {
-  const { data: assistants, error } = useAssistants();
   if (assistantId === "new") return <AssistantEditor key="new" assistant={null} />;
-  if (assistantId) {
-    const assistant = assistants?.find(({ id }) => id === assistantId);
-    if (assistant) return <AssistantEditor key={assistant.id} assistant={assistant} />;
+  return assistantId ? <OneAssistant key={assistantId} assistantId={assistantId} /> : <AllAssistants />;
+}
+
+function OneAssistant({ assistantId }: { assistantId: string }) {
+  const query = useAssistant(assistantId);
+  if (query.data) return <AssistantEditor assistant={query.data} />;
+  if (query.data === null) {
+    return (
+      <Missing to={{ href: "#/assistants", label: "All assistants" }}>
+        There is no assistant <code>{assistantId}</code>: it was deleted, or it is another project’s.
+      </Missing>
+    );
   }
+  return (
+    <>
+      <Header title={<h1>Assistant</h1>} />
+      <div className="page">
+        <QueryState of={query} what="the assistant" />
+      </div>
+    </>
+  );
+}
+
+function AllAssistants() {
+  const query = useAssistants();
+  const { data: assistants } = query;
   return (
     <>
       <Header title={<h1>Assistants</h1>}>
@@ -27,8 +50,7 @@ export function AssistantsPage({ assistantId }: { assistantId: string | null }) 
         </a>
       </Header>
       <div className="page">
-        {error && <Notice kind="error">{messageOf(error)}</Notice>}
-        {assistantId && assistants && <Notice kind="info">There is no assistant {assistantId}.</Notice>}
+        <QueryState of={query} what="assistants" />
         {assistants?.length === 0 && <NoneYet />}
         <ul className="cards">
           {assistants?.map((assistant) => (

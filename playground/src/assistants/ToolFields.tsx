@@ -2,6 +2,7 @@ import { Pencil, Plus, SquareFunction, Trash2, Upload, X } from "lucide-react";
 import { useState } from "react";
 
 import { messageOf } from "../api/errors";
+import { QueryState } from "../app/QueryState";
 import { FileButton } from "../files/FileButton";
 import { useFile, useStores, useUpload } from "../files/queries";
 import { plural } from "../ui/format";
@@ -39,7 +40,8 @@ export function ToolFields({ draft, change }: { draft: Draft; change: ChangeDraf
 }
 
 function StoreFields({ draft, change }: { draft: Draft; change: ChangeDraft }) {
-  const { data: stores } = useStores();
+  const query = useStores();
+  const { data: stores } = query;
   const nameOf = (id: string) => {
     const store = stores?.find((one) => one.id === id);
     return store ? `${store.name || store.id} · ${plural(store.file_counts.total, "file")}` : id;
@@ -63,6 +65,7 @@ function StoreFields({ draft, change }: { draft: Draft; change: ChangeDraft }) {
           </li>
         ))}
       </ul>
+      <QueryState of={query} what="vector stores" />
       {draft.storeIds.length === 0 && ( // an assistant has one at most
         <div className="row">
           {!!stores?.length && (

@@ -62,7 +62,14 @@ test("addresses lead back to where they were made", () => {
   for (const hash of ["#/", "#/threads/thread_a", "#/assistants", "#/assistants/new", "#/files", "#/files/vs_1"]) {
     expect(hashOf(parseRoute(hash))).toBe(hash);
   }
-  expect(parseRoute("#/threads/<script>")).toEqual({ page: "thread", threadId: null });
+  expect([parseRoute(""), parseRoute("#"), parseRoute("#/threads/")]).toEqual(Array(3).fill(parseRoute("#/")));
+});
+
+test("an address that leads nowhere says so, and stays what it is", () => {
+  for (const hash of ["#/nonsense", "#/threads/<script>", "#/assistants/a/b", "#/files/a b", "#/thread/thread_a"]) {
+    expect(parseRoute(hash)).toEqual({ page: "unknown", hash });
+    expect(hashOf(parseRoute(hash))).toBe(hash);
+  }
 });
 
 test("numbers are short", () => {

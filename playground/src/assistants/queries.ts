@@ -3,6 +3,7 @@ import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/r
 import type { AssistantCreateParams, AssistantUpdateParams } from "openai/resources/beta/assistants";
 
 import { api } from "../api/client";
+import { isMissing } from "../api/errors";
 import { gather } from "../api/gather";
 import type { Assistant } from "../api/types";
 import { useDrafts } from "./drafts";
@@ -16,6 +17,26 @@ export function useAssistants() {
     queryKey: ["assistants"],
     queryFn: () => gather<Assistant>(api().beta.assistants.list({ limit: 100, order: "desc" }), MOST),
   });
+}
+
+/** The assistant of this id, also where it is none of the newest; null where there is none. */
+export function useAssistant(id: string) {
+  const all = useAssistants();
+  const listed = all.data?.find((assistant) => assistant.id === id);
+  const alone = useQuery({
+    queryKey: ["assistant", id],
+    queryFn: () =>
+      api()
+        .beta.assistants.retrieve(id)
+        .catch((error: unknown) => {
+          if (isMissing(error)) return null;
+          throw error;
+        }),
+    enabled: all.data !== undefined && !listed,
+    staleTime: Infinity,
+  });
+  const { data, error, isPending, refetch } = all.data ? alone : { ...all, data: undefined };
+  return listed ? { ...all, data: listed } : { data, error, isPending, refetch };
 }
 
 /** Names of the models that can be chosen, in alphabetical order. */
@@ -61,6 +82,7 @@ export function useDeleteAssistant() {
     mutationFn: (id: string) => api().beta.assistants.delete(id),
     onSuccess: (_, id) => {
       useDrafts.getState().forget(id);
+      queries.setQueryData(["assistant", id], null);
       queries.setQueryData<Assistant[]>(["assistants"], (known = []) => known.filter((one) => one.id !== id));
     },
   });

@@ -16,7 +16,7 @@ function told(last: Item | undefined): string {
     case "waiting":
       return "The assistant is working.";
     case "call":
-      return last.isLive ? "The assistant uses a tool." : "";
+      return last.state === "live" ? "The assistant uses a tool." : "";
     case "outputs":
       return "The run waits for outputs of functions.";
     case "ending":

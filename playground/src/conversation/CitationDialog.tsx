@@ -3,11 +3,19 @@ import { useEffect, useRef } from "react";
 import type { Annotation, Message } from "../api/types";
 import { useFile } from "../files/queries";
 import { Dialog } from "../ui/Dialog";
+import type { Reading } from "./conversation";
 import { useConversation } from "./conversations";
 import { useRowConversation } from "./MessageList";
 import { passageOf, split } from "./passage";
 
 type Citation = Extract<Annotation, { type: "file_citation" }>;
+
+/** What is said in place of a passage. */
+const ABSENT: Record<Reading, string> = {
+  reading: "Loading the passage …",
+  failed: "The passage could not be loaded.",
+  read: "The passage is no longer kept.",
+};
 
 export interface CitationDialogProps {
   citation: Citation;
@@ -25,6 +33,7 @@ export function CitationDialog({ citation, message, onClose }: CitationDialogPro
   const quote = (citation.file_citation as { quote?: string }).quote ?? "";
   const { data: file } = useFile(fileId);
   const passage = passageOf(steps ?? [], { fileId, quote });
+  const reading = useConversation(conversation, (state) => state.steps[runId]);
 
   const isLoaded = !!steps?.length;
   useEffect(() => {
@@ -51,7 +60,7 @@ export function CitationDialog({ citation, message, onClose }: CitationDialogPro
           <>
             {quote && <mark ref={mark}>{quote}</mark>}
             {passage && (quote ? `\n\n${passage.text}` : passage.text)}
-            {!quote && !passage && "The passage is no longer kept."}
+            {!quote && !passage && (!runId || reading ? ABSENT[reading ?? "read"] : ABSENT.reading)}
           </>
         )}
       </div>

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 
 import type { Assistant } from "../api/types";
 import { Header } from "../app/Header";
+import { Missing } from "../app/Missing";
 import { usePanels } from "../app/panels";
 import { AssistantPicker } from "../assistants/AssistantPicker";
 import { useAssistants } from "../assistants/queries";
@@ -23,13 +24,13 @@ export function ConversationPage({ threadId }: { threadId: string | null }) {
 }
 
 function NewThread() {
-  const { data: assistants } = useAssistants();
+  const query = useAssistants();
   const chosenId = usePanels((state) => state.chosen[""]);
-  const assistant = find(assistants, chosenId) ?? assistants?.[0] ?? null;
+  const assistant = find(query.data, chosenId) ?? query.data?.[0] ?? null;
   return (
     <ConversationRuntime conversation={null} assistant={assistant}>
       <Header title={<AssistantPicker threadId="" assistant={assistant} />} />
-      <Welcome assistant={assistant} assistants={assistants} />
+      <Welcome assistant={assistant} query={query} />
       <Composer conversation={null} assistant={assistant} />
     </ConversationRuntime>
   );
@@ -43,6 +44,7 @@ function OpenThread({ threadId }: { threadId: string }) {
   const [isCodeOpen, setCodeOpen] = useState(false);
   const { data: thread } = useThread(threadId);
   const title = titleOfThread(thread);
+  const phase = useConversation(conversation, (state) => state.phase);
   useEffect(() => {
     const refresh = () => void conversation.refresh();
     refresh();
@@ -50,13 +52,25 @@ function OpenThread({ threadId }: { threadId: string }) {
     return () => window.removeEventListener("focus", refresh);
   }, [conversation]);
 
+  if (phase === "missing") {
+    return (
+      <Missing to={{ href: "#/", label: "New thread" }}>
+        There is no thread <code>{threadId}</code>: it was deleted, or it is another project’s.
+      </Missing>
+    );
+  }
   return (
     <ConversationRuntime conversation={conversation} assistant={assistant}>
       <div className="conversation-frame">
         <div className="conversation">
           <Header title={<AssistantPicker threadId={threadId} assistant={assistant} />}>
-            <button type="button" className="button quiet" onClick={() => setCodeOpen(true)}>
-              <Code2 size={16} aria-hidden /> Code
+            <button
+              type="button"
+              className="button quiet code-button"
+              disabled={phase !== "open"}
+              onClick={() => setCodeOpen(true)}
+            >
+              <Code2 size={16} aria-hidden /> <span>Code</span>
             </button>
             <button
               type="button"

@@ -22,7 +22,7 @@ import type { Assistant } from "../api/types";
 import { usePanels } from "../app/panels";
 import { go } from "../app/route";
 import { attachedOf, uploads } from "./attachments";
-import { type Conversation, latestRun } from "./conversation";
+import { type Conversation, type ConversationState, latestRun } from "./conversation";
 import { useConversations } from "./conversations";
 import { fileTools, newMessage, titleOf } from "./message";
 import { NewThreadProblem } from "./newThread";
@@ -41,7 +41,7 @@ export function ConversationRuntime({ conversation, assistant, children }: Conve
   const [problem, setProblem] = useState<string | null>(null);
   const [isBeginning, setBeginning] = useState(false);
   const begin = useBeginThread();
-  const state = useStore(conversation?.store ?? IDLE, (now) => (now ? statusOf(now) : "idle"));
+  const state = useSending(conversation);
   const adapter = useMemo(() => uploads(), []);
 
   const onNew = async (message: AppendMessage) => {
@@ -78,8 +78,14 @@ export function ConversationRuntime({ conversation, assistant, children }: Conve
   );
 }
 
-/** `waiting`: for outputs of functions, before which no message can be put on the thread. */
-function statusOf(state: ReturnType<Conversation["store"]["getState"]>): "idle" | "busy" | "waiting" {
+/** Whether a message can be sent now; `waiting`: not before a run has the outputs of functions that it waits for. */
+export type Sending = "idle" | "busy" | "waiting";
+
+export function useSending(conversation: Conversation | null): Sending {
+  return useStore(conversation?.store ?? IDLE, (now) => (now ? sendingOf(now) : "idle"));
+}
+
+function sendingOf(state: ConversationState): Sending {
   const run = latestRun(state.view);
   if (run?.status === "requires_action") return "waiting";
   return state.isSending || (run && !hasEnded(run.status)) ? "busy" : "idle";

@@ -2,6 +2,7 @@
 import { createContext, useCallback, useContext, useMemo } from "react";
 
 import { Feed } from "../ui/Feed";
+import { Loading } from "../ui/Loading";
 import { Announcer } from "./Announcer";
 import type { Conversation } from "./conversation";
 import { useConversation } from "./conversations";
@@ -31,6 +32,7 @@ export function MessageList({ conversation }: { conversation: Conversation }) {
   if (phase !== "open") {
     return (
       <div className="feed quiet-middle" aria-busy={phase === "opening"}>
+        {phase === "opening" && <Loading what="messages" />}
         {phase === "failed" && (
           <div role="alert" className="stack center">
             <p>{problem}</p>

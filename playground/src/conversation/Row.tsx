@@ -16,7 +16,7 @@ function content(item: Item) {
     case "message":
       return <MessageRow message={item.message} isLive={item.isLive} />;
     case "call":
-      return <ToolCallCard call={item.call} isLive={item.isLive} />;
+      return <ToolCallCard call={item.call} state={item.state} runStatus={item.runStatus} />;
     case "outputs":
       return <OutputsForm run={item.run} />;
     case "ending":

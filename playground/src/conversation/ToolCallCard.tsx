@@ -1,41 +1,51 @@
-import { ChevronRight, Code2, Search, SquareFunction } from "lucide-react";
-import { memo } from "react";
+import { ChevronRight, Code2, Search, SquareFunction, TriangleAlert } from "lucide-react";
+import { memo, useMemo } from "react";
 
-import type { FileSearchToolCall, ToolCall } from "../api/types";
+import type { FileSearchToolCall, RunStatus, ToolCall } from "../api/types";
 import { FileImage } from "../files/FileImage";
 import { Highlighted } from "../markdown/Highlighted";
-import { plural, prettyJson } from "../ui/format";
+import { prettyJson } from "../ui/format";
+import { type CallState, titleOfCall } from "./calls";
+import { raisedIn } from "./raised";
+
+export interface ToolCallProps {
+  call: ToolCall;
+  state: CallState;
+  runStatus: RunStatus;
+}
 
 /** What the assistant did with a tool: a line that opens. Code shows itself while it is written. */
-export const ToolCallCard = memo(function ToolCallCard({ call, isLive }: { call: ToolCall; isLive: boolean }) {
-  const Icon = call.type === "code_interpreter" ? Code2 : call.type === "file_search" ? Search : SquareFunction;
+export const ToolCallCard = memo(function ToolCallCard({ call, state, runStatus }: ToolCallProps) {
+  const raised = useMemo(() => exceptionOf(call), [call]);
+  const Icon = raised ? TriangleAlert : ICONS[call.type];
   return (
-    <details className="call" open={call.type === "code_interpreter" && isLive ? true : undefined}>
+    <details className={`call ${raised ? "bad" : ""}`} open={call.type === "code_interpreter" && state === "live" ? true : undefined}>
       <summary>
         <ChevronRight size={15} aria-hidden className="chevron" />
         <Icon size={15} aria-hidden />
-        <span>{titleOf(call, isLive)}</span>
+        <span className="wrap-anywhere">{titleOfCall(call, state, runStatus, raised)}</span>
       </summary>
       <div className="call-body">
-        <CallBody call={call} />
+        <CallBody call={call} state={state} runStatus={runStatus} />
       </div>
     </details>
   );
 });
 
-function titleOf(call: ToolCall, isLive: boolean): string {
-  switch (call.type) {
-    case "code_interpreter":
-      return isLive ? "Running code" : "Ran code";
-    case "file_search":
-      return isLive ? "Searching files" : `Searched files: ${plural(call.file_search?.results?.length ?? 0, "result")}`;
-    case "function":
-      return `${isLive ? "Calling" : "Called"} ${call.function?.name ?? "a function"}`;
+const ICONS = { code_interpreter: Code2, file_search: Search, function: SquareFunction };
+
+/** The exception that the code of a call ended with. */
+function exceptionOf(call: ToolCall): string | null {
+  if (call.type !== "code_interpreter") return null;
+  for (const output of call.code_interpreter?.outputs ?? []) {
+    const raised = output.type === "logs" && output.logs ? raisedIn(output.logs) : null;
+    if (raised) return raised.name;
   }
+  return null;
 }
 
 /** A tool call in full: its input and what came of it. */
-export function CallBody({ call }: { call: ToolCall }) {
+export function CallBody({ call, state, runStatus }: ToolCallProps) {
   switch (call.type) {
     case "code_interpreter":
       return (
@@ -45,15 +55,13 @@ export function CallBody({ call }: { call: ToolCall }) {
             output.type === "image" ? (
               <FileImage key={index} fileId={output.image.file_id} />
             ) : (
-              <pre key={index} className="output" tabIndex={0} role="group" aria-label="Output">
-                {output.logs}
-              </pre>
+              <Logs key={index} logs={output.logs ?? ""} />
             ),
           )}
         </>
       );
     case "file_search":
-      return <Hits results={call.file_search?.results ?? []} />;
+      return <Hits results={call.file_search?.results ?? []} state={state} />;
     case "function":
       return (
         <>
@@ -63,13 +71,42 @@ export function CallBody({ call }: { call: ToolCall }) {
               {prettyJson(call.function.output)}
             </pre>
           )}
+          {state === "unanswered" && (
+            <p className="dim small">No output was given: the run is {runStatus.replaceAll("_", " ")}.</p>
+          )}
         </>
       );
   }
 }
 
-function Hits({ results }: { results: NonNullable<FileSearchToolCall["file_search"]["results"]> }) {
-  if (!results.length) return <p className="dim">Nothing was found.</p>;
+/** What code printed, and the traceback that it ended with. */
+function Logs({ logs }: { logs: string }) {
+  const raised = useMemo(() => raisedIn(logs), [logs]);
+  const printed = raised ? raised.before : logs;
+  return (
+    <>
+      {(printed || !raised) && (
+        <pre className="output" tabIndex={0} role="group" aria-label="Output">
+          {printed}
+        </pre>
+      )}
+      {raised && (
+        <pre className="output raised" tabIndex={0} role="group" aria-label="Traceback">
+          {raised.traceback}
+        </pre>
+      )}
+    </>
+  );
+}
+
+interface HitsProps {
+  results: NonNullable<FileSearchToolCall["file_search"]["results"]>;
+  state: CallState;
+}
+
+function Hits({ results, state }: HitsProps) {
+  if (state === "live") return <p className="dim">Searching …</p>;
+  if (!results.length) return <p className="dim">{state === "done" ? "Nothing was found." : "It ended before its results."}</p>;
   return (
     <ol className="hits">
       {results.map((result, index) => (

@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import { messageOf } from "../api/errors";
 import type { Assistant } from "../api/types";
+import { QueryState, type QueryStateProps } from "../app/QueryState";
 import { FIRST_QUESTION, MATH_TUTOR } from "../assistants/starter";
 import { useSaveAssistant } from "../assistants/queries";
 import { Notice } from "../ui/Notice";
@@ -11,14 +12,21 @@ import { newMessage } from "./message";
 
 export interface WelcomeProps {
   assistant: Assistant | null;
-  assistants: Assistant[] | undefined;
+  /** Of all assistants. */
+  query: QueryStateProps["of"];
 }
 
 /** What is seen before the first message; on an empty server it offers the first assistant. */
-export function Welcome({ assistant, assistants }: WelcomeProps) {
+export function Welcome({ assistant, query }: WelcomeProps) {
   // The first assistant is there before its question is asked, which may go wrong.
   const [isStarting, setStarting] = useState(false);
-  if (!assistants) return <div className="welcome" aria-busy="true" />;
+  if (query.data === undefined) {
+    return (
+      <div className="welcome" aria-busy={query.isPending}>
+        <QueryState of={query} what="assistants" />
+      </div>
+    );
+  }
   if (!assistant || isStarting) return <FirstVisit onStart={() => setStarting(true)} />;
   return (
     <div className="welcome">

@@ -4,10 +4,11 @@
  * Data flows one way: actions call the API and follow streams; events change the view; components show it. A
  * conversation goes on while another thread is looked at, until `close`.
  */
+import type { APIError } from "openai";
 import { createStore, type StoreApi } from "zustand/vanilla";
 
 import { api } from "../api/client";
-import { isPassing, messageOf } from "../api/errors";
+import { isMissing, isPassing, messageOf, wantsKey } from "../api/errors";
 import { gather } from "../api/gather";
 import { isMoving } from "../api/states";
 import type { Run, StreamEvent } from "../api/types";
@@ -27,9 +28,13 @@ const RUNS_WITH_EVENTS = 6;
 
 type EventsByRun = Readonly<Record<string, readonly StreamEvent[]>>;
 
+/** How far the reading of something is; undefined before it is asked for. */
+export type Reading = "reading" | "read" | "failed";
+
 export interface ConversationState {
   threadId: string;
-  phase: "opening" | "open" | "failed";
+  /** `missing`: there is no such thread, or not any more. */
+  phase: "opening" | "open" | "failed" | "missing";
   /** Why it could not be opened, or what went wrong last. */
   problem: string | null;
   view: View;
@@ -38,6 +43,9 @@ export interface ConversationState {
   /** By run, as they came, of the runs that were looked at last. */
   events: EventsByRun;
   connection: Connection;
+  /** By run, what was asked for beside its stream. */
+  steps: Readonly<Record<string, Reading>>;
+  replays: Readonly<Record<string, Reading>>;
   /** When runs were asked for, of those that this page asked for: in milliseconds since 1970. */
   asked: Readonly<Record<string, number>>;
   /** What is typed for functions' outputs, by call: it outlasts the form, which leaves the page when scrolled away. */
@@ -80,8 +88,14 @@ function withEvents(known: EventsByRun, runId: string, events: readonly StreamEv
   return Object.fromEntries(all.slice(-RUNS_WITH_EVENTS));
 }
 
-/** `onChanged` is called when what a list of threads shows may have changed. */
-export function createConversation(threadId: string, onChanged: () => void): Conversation {
+export interface Surroundings {
+  /** What a list of threads shows may have changed. */
+  onChanged: () => void;
+  /** The server wants a key, or another one. */
+  onRefused: (error: APIError) => void;
+}
+
+export function createConversation(threadId: string, { onChanged, onRefused }: Surroundings): Conversation {
   const threads = api().beta.threads;
   const closing = new AbortController();
   const followed = new Map<string, AbortController>();
@@ -96,6 +110,8 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     isLoadingOlder: false,
     events: {},
     connection: "closed",
+    steps: {},
+    replays: {},
     asked: {},
     outputs: {},
     isSending: false,
@@ -103,7 +119,9 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   const set = (change: Partial<ConversationState>) => store.setState(change);
   const changeView = (to: (view: View) => View) => store.setState((state) => ({ view: to(state.view) }));
   const fail = (error: unknown) => {
-    if (!closing.signal.aborted) set({ problem: messageOf(error) });
+    if (closing.signal.aborted) return;
+    set({ problem: messageOf(error) });
+    if (wantsKey(error)) onRefused(error);
   };
   /** What this page knows may be the reason: somebody else ran the assistant, or gave it what it waited for. */
   const failAction = (error: unknown) => {
@@ -126,7 +144,8 @@ export function createConversation(threadId: string, onChanged: () => void): Con
       await read();
     } catch (error) {
       if (closing.signal.aborted) return;
-      set({ phase: "failed", problem: messageOf(error) });
+      fail(error);
+      set({ phase: isMissing(error) ? "missing" : "failed" });
       if (isPassing(error)) setTimeout(() => !closing.signal.aborted && void open(), REOPEN_MILLISECONDS);
     }
   }
@@ -137,7 +156,8 @@ export function createConversation(threadId: string, onChanged: () => void): Con
     try {
       await read();
     } catch (error) {
-      if (!isPassing(error)) fail(error);
+      if (isMissing(error)) set({ phase: "missing", problem: null });
+      else if (!isPassing(error)) fail(error);
     }
   }
 
@@ -287,6 +307,8 @@ export function createConversation(threadId: string, onChanged: () => void): Con
   }
 
   async function loadSteps(runId: string): Promise<void> {
+    const note = (reading: Reading) => store.setState(({ steps }) => ({ steps: { ...steps, [runId]: reading } }));
+    note("reading");
     try {
       const include = ["step_details.tool_calls[*].file_search.results[*].content" as const];
       const query = { thread_id: threadId, order: "asc" as const, limit: PAGE, include };
@@ -295,19 +317,25 @@ export function createConversation(threadId: string, onChanged: () => void): Con
         const of = view.runs[runId];
         return of ? { ...view, runs: { ...view.runs, [runId]: { ...of, steps } } } : view;
       });
+      note("read");
     } catch (error) {
+      note("failed");
       fail(error);
     }
   }
 
   async function replay(runId: string): Promise<void> {
     if (followed.has(runId) || store.getState().events[runId]) return;
+    const note = (reading: Reading) => store.setState(({ replays }) => ({ replays: { ...replays, [runId]: reading } }));
+    note("reading");
     const events: StreamEvent[] = [];
     try {
       const signal = closing.signal;
       for await (const event of follow({ open: streamOf(threadId, runId), signal })) events.push(event);
       store.setState((state) => ({ events: withEvents(state.events, runId, state.events[runId] ?? events) }));
+      note("read");
     } catch (error) {
+      note("failed");
       fail(error);
     }
   }

@@ -4,7 +4,8 @@ import { createContext, type ReactNode, useCallback, useContext, useEffect, useS
 import { useStore } from "zustand";
 
 import { useKey } from "../api/key";
-import { type Conversation, type ConversationState, createConversation } from "./conversation";
+import { askForKey } from "../app/askForKey";
+import { type Conversation, type ConversationState, createConversation, type Surroundings } from "./conversation";
 
 const KEPT = 4;
 
@@ -13,12 +14,12 @@ export interface Conversations {
   forget: (threadId: string) => void;
 }
 
-function createConversations(onChanged: () => void): Conversations & { closeAll: () => void } {
+function createConversations(surroundings: Surroundings): Conversations & { closeAll: () => void } {
   const open = new Map<string, Conversation>();
   return {
     of(threadId) {
       const known = open.get(threadId);
-      const conversation = known ?? createConversation(threadId, onChanged);
+      const conversation = known ?? createConversation(threadId, surroundings);
       open.delete(threadId);
       open.set(threadId, conversation); // the one asked for last is at the end
       if (!known) void conversation.open();
@@ -50,7 +51,10 @@ export function ConversationsProvider({ children }: { children: ReactNode }) {
 function OfKey({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
   const [conversations] = useState(() =>
-    createConversations(() => void queries.invalidateQueries({ queryKey: ["threads"] })),
+    createConversations({
+      onChanged: () => void queries.invalidateQueries({ queryKey: ["threads"] }),
+      onRefused: askForKey,
+    }),
   );
   useEffect(() => () => conversations.closeAll(), [conversations]);
   return <Context value={conversations}>{children}</Context>;

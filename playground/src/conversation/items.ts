@@ -2,10 +2,11 @@
 import { hasEnded, isMoving } from "../api/states";
 import type { Message, Run, RunStep, ToolCall } from "../api/types";
 import type { View } from "../stream/accumulate";
+import { type CallState, isAnswered, stateOf } from "./calls";
 
 export type Item =
   | { kind: "message"; id: string; message: Message; isLive: boolean }
-  | { kind: "call"; id: string; call: ToolCall; step: RunStep; isLive: boolean }
+  | { kind: "call"; id: string; call: ToolCall; step: RunStep; state: CallState; runStatus: Run["status"] }
   | { kind: "outputs"; id: string; run: Run }
   | { kind: "ending"; id: string; run: Run }
   | { kind: "waiting"; id: string; run: Run };
@@ -22,7 +23,6 @@ export function itemsOf(view: View): Item[] {
   const places = placesOf(view);
   for (const { run, steps } of Object.values(view.runs)) {
     if (isMoving(run.status)) moving.add(run.id);
-    const isLive = isMoving(run.status);
     let waiting: Item[] = [];
     for (const step of steps) {
       if (step.step_details.type === "message_creation") {
@@ -41,7 +41,8 @@ export function itemsOf(view: View): Item[] {
             id: `${step.id}-${call.id ?? index}`,
             call,
             step,
-            isLive: isLive && step.status === "in_progress",
+            state: stateOf(call, step, run),
+            runStatus: run.status,
           })),
       );
     }
@@ -105,14 +106,12 @@ function waitingItem(view: View, items: readonly Item[]): Item | null {
   if (!run || !isMoving(run.status)) return null;
   const last = items.at(-1);
   const isTalking = last?.kind === "message" && last.message.run_id === run.id && hasWords(last.message);
-  return isTalking || (last?.kind === "call" && last.isLive) ? null : { kind: "waiting", id: `${run.id}-waiting`, run };
+  return isTalking || (last?.kind === "call" && last.state === "live") ? null : { kind: "waiting", id: `${run.id}-waiting`, run };
 }
 
 function hasWords(message: Message): boolean {
   return message.status === "in_progress" && message.content.length > 0;
 }
-
-const isAnswered = (call: ToolCall) => call.type === "function" && call.function.output !== null;
 
 function append(to: Map<string, Item[]>, key: string, items: Item[]): void {
   to.set(key, [...(to.get(key) ?? []), ...items]);

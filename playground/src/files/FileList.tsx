@@ -4,6 +4,7 @@ import { useState } from "react";
 
 import { messageOf } from "../api/errors";
 import type { FileObject } from "../api/types";
+import { QueryState } from "../app/QueryState";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { bytes, dateTime } from "../ui/format";
 import { Notice } from "../ui/Notice";
@@ -16,10 +17,10 @@ const PURPOSES: FilePurpose[] = ["assistants", "vision", "user_data", "batch", "
 const UNREADABLE = new Set(["assistants", "user_data"]);
 
 export function FileList() {
-  const { data: files, error } = useFiles();
+  const query = useFiles();
+  const { data: files } = query;
   const upload = useUpload();
   const [purpose, setPurpose] = useState<FilePurpose>("assistants");
-  const problem = error ?? upload.error;
   return (
     <div className="stack">
       <div className="row end">
@@ -39,7 +40,8 @@ export function FileList() {
           <Upload size={15} aria-hidden /> {upload.isPending ? "Uploading …" : "Upload"}
         </FileButton>
       </div>
-      {problem && <Notice kind="error">{messageOf(problem)}</Notice>}
+      {upload.error && <Notice kind="error">{messageOf(upload.error)}</Notice>}
+      <QueryState of={query} what="files" />
       {files?.length === 0 && <p className="dim">No files yet.</p>}
       <ul className="rows" aria-label="Files">
         {files?.map((file) => (

@@ -3,16 +3,17 @@ import { type FormEvent, useState } from "react";
 
 import { messageOf } from "../api/errors";
 import type { VectorStore } from "../api/types";
+import { QueryState } from "../app/QueryState";
 import { go } from "../app/route";
 import { Dialog } from "../ui/Dialog";
 import { Field } from "../ui/Field";
 import { ago, bytes, plural } from "../ui/format";
-import { Notice } from "../ui/Notice";
 import { IndexingProgress } from "./IndexingProgress";
 import { useCreateStore, useStores } from "./queries";
 
 export function StoreList() {
-  const { data: stores, error } = useStores();
+  const query = useStores();
+  const { data: stores } = query;
   const [isNew, setNew] = useState(false);
   return (
     <div className="stack">
@@ -22,7 +23,7 @@ export function StoreList() {
           <Plus size={16} aria-hidden /> New store
         </button>
       </div>
-      {error && <Notice kind="error">{messageOf(error)}</Notice>}
+      <QueryState of={query} what="vector stores" />
       {stores?.length === 0 && <p className="dim">No vector stores yet.</p>}
       <ul className="cards">
         {stores?.map((store) => (

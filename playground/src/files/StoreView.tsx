@@ -1,9 +1,11 @@
 import { ArrowLeft, FileText, Trash2, Upload, X } from "lucide-react";
 import { useState } from "react";
 
-import { messageOf } from "../api/errors";
+import { isMissing, messageOf } from "../api/errors";
 import type { VectorStoreFile } from "../api/types";
 import { Header } from "../app/Header";
+import { Missing } from "../app/Missing";
+import { QueryState } from "../app/QueryState";
 import { go } from "../app/route";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { CopyButton } from "../ui/CopyButton";
@@ -19,11 +21,19 @@ import { StoreSearch } from "./StoreSearch";
 /** A vector store: its files with the progress of their reading, and a search. */
 export function StoreView({ storeId }: { storeId: string }) {
   const { data: stores } = useStores();
-  const { data: files, error } = useStoreFiles(storeId);
+  const query = useStoreFiles(storeId);
+  const { data: files } = query;
   const add = useAddToStore(storeId);
   const remove = useDeleteStore();
   const [isDeleting, setDeleting] = useState(false);
   const store = stores?.find(({ id }) => id === storeId);
+  if (isMissing(query.error)) {
+    return (
+      <Missing to={{ href: "#/files", label: "All files and stores" }}>
+        There is no vector store <code>{storeId}</code>: it was deleted, or it is another project’s.
+      </Missing>
+    );
+  }
   return (
     <DropArea onFiles={(dropped) => add.mutate(dropped)}>
       <Header
@@ -44,13 +54,14 @@ export function StoreView({ storeId }: { storeId: string }) {
         </FileButton>
       </Header>
       <div className="page stack">
-        {(error ?? add.error) && <Notice kind="error">{messageOf(error ?? add.error)}</Notice>}
+        {add.error && <Notice kind="error">{messageOf(add.error)}</Notice>}
         <p className="row dim small">
           <code className="id">{storeId}</code>
           <CopyButton what="store id" text={() => storeId} />
           {store && `${bytes(store.usage_bytes)} · ${dateTime(store.created_at)}`}
         </p>
         {store && <IndexingProgress store={store} />}
+        <QueryState of={query} what="files" />
         {files?.length === 0 && <p className="dim">No files yet. Add some, or drop them here.</p>}
         <ul className="rows" aria-label="Files of the store">
           {files?.map((file) => (

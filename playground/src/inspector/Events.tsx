@@ -8,6 +8,7 @@ import { useConversation, useConversationEvery } from "../conversation/conversat
 import { Json } from "../ui/Json";
 import { CopyButton } from "../ui/CopyButton";
 import { Feed } from "../ui/Feed";
+import { Unread } from "./Unread";
 
 const NONE: readonly StreamEvent[] = [];
 /** Nobody reads faster, and drawing every event by itself would take frames from the answer. In milliseconds. */
@@ -17,15 +18,25 @@ const SHOWN_EVERY = 150;
 export function Events({ conversation, run }: { conversation: Conversation; run: Run }) {
   const known = useConversationEvery(SHOWN_EVERY, conversation, (state) => state.events[run.id]);
   const isAway = known === undefined && (hasEnded(run.status) || run.status === "requires_action");
-  const [isAsked, setAsked] = useState(false);
+  const reading = useConversation(conversation, (state) => state.replays[run.id]);
   const isReplayed = useConversation(conversation, (state) => state.asked[run.id] === undefined);
   useEffect(() => {
-    if (isAway) void conversation.replay(run.id).finally(() => setAsked(true));
+    if (isAway) void conversation.replay(run.id);
   }, [conversation, run.id, isAway]);
 
   const events = known ?? NONE;
   const begin = events[0]?.at ?? 0;
-  if (!events.length) return <p className="dim pad">{isAway && isAsked ? "They are no longer kept." : "None yet."}</p>;
+  if (!events.length) {
+    return (
+      <Unread
+        what="events"
+        reading={reading}
+        isAway={isAway}
+        empty={hasEnded(run.status) ? "The events are no longer kept." : "No events yet."}
+        onRetry={() => void conversation.replay(run.id)}
+      />
+    );
+  }
   return (
     <>
       <div className="events-head">

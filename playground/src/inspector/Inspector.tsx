@@ -7,6 +7,7 @@ import { type InspectorTab, isWide, usePanels } from "../app/panels";
 import { type Conversation, latestRun } from "../conversation/conversation";
 import { useConversation } from "../conversation/conversations";
 import { dateTime } from "../ui/format";
+import { Loading } from "../ui/Loading";
 import { Events } from "./Events";
 import { Prompts } from "./Prompts";
 import { RunSummary } from "./RunSummary";
@@ -19,6 +20,7 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
   const latestId = useConversation(conversation, (state) => latestRun(state.view)?.id);
   const runId = chosenId && runs[chosenId] ? chosenId : latestId;
   const of = runId ? runs[runId] : undefined;
+  const isOpening = useConversation(conversation, (state) => state.phase === "opening");
   const panel = useRef<HTMLElement>(null);
   const isEnded = of && hasEnded(of.run.status);
 
@@ -43,7 +45,7 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
           Run
         </label>
         <select id="inspected-run" value={runId ?? ""} onChange={(event) => inspect(event.target.value, tab)}>
-          {!runId && <option value="">No run yet</option>}
+          {!runId && <option value="">{isOpening ? "Loading …" : "No run yet"}</option>}
           {Object.values(runs)
             .toReversed()
             .map(({ run }) => (
@@ -71,7 +73,7 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
               <Tabs.Trigger value="prompts">Prompts</Tabs.Trigger>
             </Tabs.List>
             <Tabs.Content value="steps" className="tab-content" tabIndex={0}>
-              <Steps steps={of.steps} conversation={conversation} />
+              <Steps run={of.run} steps={of.steps} conversation={conversation} />
             </Tabs.Content>
             <Tabs.Content value="events" className="tab-content flush" tabIndex={-1}>
               <Events key={runId} conversation={conversation} run={of.run} />
@@ -81,6 +83,8 @@ export function Inspector({ conversation }: { conversation: Conversation }) {
             </Tabs.Content>
           </Tabs.Root>
         </>
+      ) : isOpening ? (
+        <Loading what="runs" />
       ) : (
         <p className="dim pad">When a run starts, its steps, events and prompts appear here.</p>
       )}

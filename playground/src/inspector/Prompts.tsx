@@ -1,10 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { ChevronRight } from "lucide-react";
 
-import { messageOf } from "../api/errors";
 import { listPrompts } from "../api/ours";
 import { hasEnded } from "../api/states";
 import type { Prompt, PromptMessage, Run } from "../api/types";
+import { QueryState } from "../app/QueryState";
 import { CopyButton } from "../ui/CopyButton";
 import { plural, prettyJson } from "../ui/format";
 import { Json } from "../ui/Json";
@@ -12,14 +12,18 @@ import { Fact } from "./RunSummary";
 
 /** Exactly what was sent to the model, turn by turn. */
 export function Prompts({ threadId, run }: { threadId: string; run: Run }) {
-  const { data, error, isPending } = useQuery({
+  const query = useQuery({
     queryKey: ["prompts", run.id, run.status],
     queryFn: () => listPrompts(threadId, run.id),
+    // Of the same run while it was queued, say: what is read stays in its place.
+    placeholderData: (before, beforeQuery) => (beforeQuery?.queryKey[1] === run.id && before?.length ? before : undefined),
     refetchInterval: hasEnded(run.status) ? false : 1500,
   });
-  if (error) return <p className="field-problem">{messageOf(error)}</p>;
-  if (isPending) return <p className="dim">Loading …</p>;
-  if (!data.length) return <p className="dim">Nothing was sent, or it is no longer kept.</p>;
+  if (!query.data) return <QueryState of={query} what="prompts" />;
+  const { data } = query;
+  if (!data.length) {
+    return <p className="dim">{hasEnded(run.status) ? "Nothing was sent, or it is no longer kept." : "Nothing was sent yet."}</p>;
+  }
   return (
     <ol className="prompts">
       {data.map((prompt) => (

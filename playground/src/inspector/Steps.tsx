@@ -1,24 +1,44 @@
-import type { RunStep } from "../api/types";
+import { hasEnded } from "../api/states";
+import type { Run, RunStep } from "../api/types";
 import type { Conversation } from "../conversation/conversation";
 import { useConversation } from "../conversation/conversations";
+import { stateOf } from "../conversation/calls";
 import { CallBody } from "../conversation/ToolCallCard";
 import { count } from "../ui/format";
 import { Status } from "../ui/Status";
 import { wholeSeconds } from "./RunSummary";
+import { Unread } from "./Unread";
+
+export interface StepsProps {
+  run: Run;
+  steps: readonly RunStep[];
+  conversation: Conversation;
+}
 
 /** The steps of a run, with all that came of them. */
-export function Steps({ steps, conversation }: { steps: readonly RunStep[]; conversation: Conversation }) {
-  if (!steps.length) return <p className="dim">No steps yet.</p>;
+export function Steps({ run, steps, conversation }: StepsProps) {
+  const reading = useConversation(conversation, (state) => state.steps[run.id]);
+  if (!steps.length) {
+    return (
+      <Unread
+        what="steps"
+        reading={reading}
+        empty={hasEnded(run.status) ? "The run ended before its first step." : "No steps yet."}
+        isAway={hasEnded(run.status)}
+        onRetry={() => void conversation.loadSteps(run.id)}
+      />
+    );
+  }
   return (
     <ol className="steps">
       {steps.map((step) => (
-        <Step key={step.id} step={step} conversation={conversation} />
+        <Step key={step.id} run={run} step={step} conversation={conversation} />
       ))}
     </ol>
   );
 }
 
-function Step({ step, conversation }: { step: RunStep; conversation: Conversation }) {
+function Step({ run, step, conversation }: { run: Run; step: RunStep; conversation: Conversation }) {
   const details = step.step_details;
   const ended = step.completed_at ?? step.failed_at ?? step.cancelled_at ?? step.expired_at;
   return (
@@ -45,7 +65,7 @@ function Step({ step, conversation }: { step: RunStep; conversation: Conversatio
         details.tool_calls.map((call, index) => (
           <section key={call.id ?? index} className="step-call" aria-label={call.type}>
             <h2>{call.type === "function" ? (call.function?.name ?? "function") : call.type.replaceAll("_", " ")}</h2>
-            <CallBody call={call} />
+            <CallBody call={call} state={stateOf(call, step, run)} runStatus={run.status} />
           </section>
         ))
       ) : (

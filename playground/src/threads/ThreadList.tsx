@@ -1,12 +1,13 @@
 import { Pencil, Search, Trash2 } from "lucide-react";
 import { useDeferredValue, useState } from "react";
 
-import { messageOf } from "../api/errors";
 import type { Thread } from "../api/types";
+import { QueryState } from "../app/QueryState";
 import { go, hashOf } from "../app/route";
 import { useConversations } from "../conversation/conversations";
 import { ConfirmDialog } from "../ui/ConfirmDialog";
 import { ago, dateTime } from "../ui/format";
+import { Loading } from "../ui/Loading";
 import { Menu } from "../ui/Menu";
 import { titleOfThread, useDeleteThread, useThreads } from "./queries";
 import { RenameDialog } from "./RenameDialog";
@@ -15,7 +16,8 @@ import { RenameDialog } from "./RenameDialog";
 export function ThreadList({ current }: { current: string | null }) {
   const [text, setText] = useState("");
   const sought = useDeferredValue(text.trim());
-  const { data, error, isPending, hasNextPage, fetchNextPage, isFetchingNextPage } = useThreads(sought);
+  const query = useThreads(sought);
+  const { data, hasNextPage, fetchNextPage, isFetchingNextPage, isPlaceholderData } = query;
   const [renamed, setRenamed] = useState<Thread | null>(null);
   const [deleted, setDeleted] = useState<Thread | null>(null);
   const remove = useDeleteThread();
@@ -34,16 +36,21 @@ export function ThreadList({ current }: { current: string | null }) {
         <Search size={15} aria-hidden />
         <input
           type="search"
-          placeholder="Search threads"
+          placeholder="Search titles and metadata"
           aria-label="Search threads by title or metadata"
           value={text}
           onChange={(event) => setText(event.target.value)}
         />
       </div>
       <div className="threads-scroll" tabIndex={-1}>
-        {error && !data && <p className="dim small pad">{messageOf(error)}</p>}
-        {!isPending && !error && threads.length === 0 && (
-          <p className="dim small pad">{sought ? "No thread has this text." : "No threads yet."}</p>
+        {!data && <QueryState of={query} what="threads" />}
+        {isPlaceholderData && <Loading what="threads" />}
+        {data && !isPlaceholderData && threads.length === 0 && (
+          <p className="dim small pad wrap-anywhere">
+            {sought
+              ? `No thread has “${sought}” in its title or other metadata. The words of messages are not searched.`
+              : "No threads yet."}
+          </p>
         )}
         <ul>
           {threads.map((thread) => (

@@ -21,7 +21,11 @@ export function Dialog({ title, onClose, children, actions, size = "small" }: Di
     if (element && !element.open) element.showModal();
     element?.querySelector<HTMLElement>(".dialog-content input")?.focus();
     // The browser gives the focus back only if it closes the dialog itself; a choice takes the dialog out of the page.
-    return () => focusOn(before?.isConnected ? before : document.getElementById("main"));
+    return () => {
+      // Who was given the focus back may have moved it on before this dialog left the page.
+      if (document.activeElement !== document.body) return;
+      focusOn(before?.isConnected ? before : document.getElementById("main"));
+    };
   }, []);
   return (
     <dialog
