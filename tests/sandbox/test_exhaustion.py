@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import replace
 
 import pytest
 
+from assistd.sandbox import usage
 from assistd.sandbox.faults import SandboxFull, SessionLost
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import MB
+from assistd.sandbox.usage import processes
 from tests.sandbox.boxes import ENGINES, SMALL, box, printed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
@@ -125,6 +128,22 @@ async def test_what_the_kernel_keeps_is_bounded(queue: str, interpreter: Interpr
     async with box("bubblewrap", interpreter, replace(SMALL, call_seconds=100)) as session:
         with pytest.raises(SessionLost, match="more memory"):
             await printed(session, QUEUES[queue])
+
+
+async def test_locks_of_files_are_counted(interpreter: Interpreter) -> None:
+    code = """
+import fcntl, time
+file = open("locked", "w")
+for at in range(2000, 0, -2): fcntl.lockf(file, fcntl.LOCK_EX, 1, at)
+time.sleep(1000)
+"""
+    async with box("bubblewrap", interpreter) as session:
+        running = asyncio.create_task(printed(session, code))
+        while (held := usage._locks({str(pid) for pid in processes(session.pid)})) < 1000 and not running.done():
+            await asyncio.sleep(0.05)
+        assert held == 1000
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_everyday_programs_do_without_what_is_refused(interpreter: Interpreter) -> None:

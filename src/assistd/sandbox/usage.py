@@ -10,7 +10,7 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +34,10 @@ _RESTS: Final = 4
 # call makes it larger. A file, of its name and what is known of it. See seccomp.py for what is refused to hold.
 _PIPE: Final = 17 * mmap.PAGESIZE
 _FILE: Final = 1536
+# A lock of a part of a file.
+_LOCK: Final = 256
+# The machine's locks are looked at so far, those that came last first.
+_LOCKS_READ: Final = 1 << 19
 # A socket's sender may have net.core.wmem_default bytes on their way, and begin one more message when they are nearly
 # used up. A datagram socket takes ten messages of senders that have gone since (net.unix.max_dgram_qlen), and theirs.
 _MESSAGES: Final = {b"0001": 2, b"0005": 2, b"0002": 14}
@@ -80,6 +84,7 @@ class Meter:
         files = _files(inside)
         if not self._own_kernel:
             memory += sum(map(_pipes, found)) + _sockets(inside) + (files or 0) * _FILE
+            memory += _locks({place.split("/")[2] for place in found}) * _LOCK
         return Usage(memory, files)
 
     def _read_exactly(self, found: Sequence[str], statuses: Sequence[bytes], resident: int) -> int:
@@ -188,6 +193,14 @@ def _message() -> int:
     with suppress(OSError, ValueError):
         return max(_LEAST_WMEM, int(_WMEM_DEFAULT.read_text()))
     return _LEAST_WMEM
+
+
+def _locks(pids: Set[str]) -> int:
+    """Return how many locks of files some processes hold, as far as that is looked at."""
+    with suppress(OSError), Path("/proc/locks").open("rb", buffering=_LOCKS_READ) as locks:
+        lines = locks.read(_LOCKS_READ).decode("ascii", "replace").splitlines()
+        return sum(1 for line in lines if len(words := line.split(maxsplit=5)) > 4 and words[4] in pids)
+    return 0
 
 
 def _share(place: str, status: bytes) -> int:
