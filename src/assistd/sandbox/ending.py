@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from assistd.sandbox.piped import Child
@@ -28,8 +29,10 @@ async def kill(process: Child) -> None:
     them then but the host's first process, which may be assistd itself.
     """
     patience, alone = _PATIENCE, _ALONE
+    seen: set[int] = set()
     while process.returncode is None:
         below = processes(process.pid)[1:]
+        seen.update(below)
         for pid in below:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -42,6 +45,18 @@ async def kill(process: Child) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK):
                 await process.wait()
+    # One whose parent went first, as gVisor's may, is collected by another, and may still be on its way out.
+    for _ in range(_LOOKS):
+        if not any(map(_lives, seen)):
+            break
+        await asyncio.sleep(_SHORT)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
 
 
 async def reason(process: Child) -> str:
