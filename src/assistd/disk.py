@@ -41,15 +41,6 @@ def words_of(folder: Path, fault: OSError) -> str:
     return f"{folder} cannot be written: {fault.strerror}"
 
 
-def is_full(fault: BaseException | None) -> bool:
-    """Whether a fault, or what it comes from, is a full disk."""
-    while fault is not None:
-        if isinstance(fault, OSError) and fault.errno in _FULL:
-            return True
-        fault = fault.__cause__
-    return False
-
-
 def _there(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     while not folder.exists() and folder != folder.parent:

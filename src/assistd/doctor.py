@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from assistd import __version__, app, database
+from assistd import __version__, app, database, disk
 from assistd.db import migrate
+from assistd.db.embedded import EmbeddedError
+from assistd.db.waiting import words_of
 from assistd.fetching.progress import console_progress
 from assistd.files.blobs import Blobs, BlobsUnavailable, probe
 from assistd.files.intake import forget, note_probe, probe_key
@@ -68,28 +69,52 @@ async def _data_folder(settings: Settings) -> str:
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"assistd")
     except OSError as fault:
-        raise Amiss(
-            f"{folder} cannot be written: {fault.strerror}. Mend its rights or set ASSISTD_DATA_DIR."
-        ) from fault
+        raise Amiss(_unwritable(disk.words_of(folder, fault))) from fault
+    if found := disk.unwritable(folder):
+        raise Amiss(_unwritable(found))
     return str(folder)
 
 
+def _unwritable(found: str) -> str:
+    """A finding about a folder of ours, with what would mend it."""
+    if "is full" in found:
+        return f"{found}. Free some room on it, or set ASSISTD_DATA_DIR to a folder on another disk."
+    return f"{found}. Mend its rights or set ASSISTD_DATA_DIR."
+
+
 async def _database(settings: Settings) -> str:
-    async with database.connect(settings, migrated=True) as conn:
-        server = await conn.fetchval("SHOW server_version")
-        vector = await conn.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-        status = await migrate.status(conn)
+    try:
+        async with database.connect(settings, migrated=True) as conn:
+            server = await conn.fetchval("SHOW server_version")
+            vector = await conn.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+            status = await migrate.status(conn)
+    except migrate.SchemaMismatch:
+        raise
+    except Exception as fault:
+        folder = settings.data_dir / "postgres"
+        if not settings.database_url and (found := disk.full(folder)):
+            raise Amiss(
+                f"PostgreSQL cannot run: {found}. Free some room on it, or set ASSISTD_DATA_DIR to a folder on another "
+                "disk; what is in the database is kept."
+            ) from fault
+        if isinstance(fault, EmbeddedError):
+            raise
+        raise Amiss(
+            f"it cannot be used: {words_of(fault)} ({database.name_of(settings)}). Look whether PostgreSQL runs there, "
+            "and at ASSISTD_DATABASE_URL."
+        ) from fault
     kind = "at ASSISTD_DATABASE_URL" if settings.database_url else "embedded"
     return f"PostgreSQL {server} ({kind}), pgvector {vector}, schema {len(status.applied):04}"
 
 
 async def _door(settings: Settings) -> str:
-    async with database.connect(settings, migrated=True) as conn:
-        valid = [key for key in await keys.list_all(conn) if key.revoked_at is None]
-        created = await keys.any_created(conn)
+    try:
+        async with database.connect(settings, migrated=True) as conn:
+            valid = [key for key in await keys.list_all(conn) if key.revoked_at is None]
+            created = await keys.any_created(conn)
+    except Exception as fault:
+        raise Amiss("which API keys there are is known once the database can be used.") from fault
     if created:
         return f"{len(valid)} valid API keys"
     if not app.is_loopback(settings.host):
@@ -127,6 +152,8 @@ async def _files(settings: Settings) -> str:
     try:
         await _try_files(settings, app.blob_store(settings))
     except BlobsUnavailable as fault:
+        if not settings.blob_url and (found := disk.unwritable(settings.data_dir / "blobs")):
+            raise Amiss(_unwritable(found)) from fault
         remedy = (
             "Look at ASSISTD_BLOB_URL and at the store's own variables, such as AWS_ENDPOINT_URL and its keys."
             if settings.blob_url

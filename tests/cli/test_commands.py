@@ -243,6 +243,9 @@ def test_doctor_where_everything_is_amiss(tmp_path: Path) -> None:
     found = dict(re.findall(r"^AMISS  ([a-z ]+): (.+)$", done.stdout, re.MULTILINE))
     assert list(found) == ["data folder", "database", "door", "port", "models", "files", "embeddings"]
     assert "ASSISTD_DATA_DIR" in found["data folder"]
+    assert found["database"].startswith("it cannot be used: ")
+    assert "(host 127.0.0.1, port 9, database none)" in found["database"]
+    assert found["door"] == "which API keys there are is known once the database can be used."
     assert "ASSISTD_HOST" in found["port"]
     assert "/nope.toml" in found["models"]
     assert "/dev/null/x/blobs" in found["files"]
@@ -277,6 +280,8 @@ def test_doctor_where_the_door_and_the_schema_are_amiss(tmp_path: Path, dsn: str
     with new_database(postgres, EMPTY) as empty:
         old = assistd(tmp_path, "doctor", database_url=empty, model_base_url="http://127.0.0.1:9/v1", port=0)
     assert re.search(r"^AMISS  database: .*run `assistd migrate`\.$", old.stdout, re.MULTILINE)
+    # What is amiss with the database is told once.
+    assert old.stdout.count("assistd migrate") == 1
     assert re.search(r"^AMISS  models: 127\.0\.0\.1:9, the route for \*, does not answer: ", old.stdout, re.MULTILINE)
 
 
