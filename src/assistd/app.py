@@ -356,9 +356,8 @@ def _http(routes: list[Route]) -> ASGIApp:
 
 async def check_door(settings: Settings, dsn: str) -> None:
     """Refuse to open a door to the network that has no lock. Says so where the door is open on loopback."""
-    async with database.connect_to(settings, dsn) as conn:
-        if await keys.any_created(conn):
-            return
+    if await database.ask(settings, dsn, keys.any_created):
+        return
     if not is_loopback(settings.host):
         raise StartRefused(
             f"Refusing to listen on {settings.host} while no API key exists: anybody could use this server. "

@@ -64,6 +64,16 @@ async def connect_to(settings: Settings, dsn: str, *, migrated: bool = False) ->
         yield conn
 
 
+async def ask(settings: Settings, dsn: str, question: Callable[[Connection], Awaitable[T]]) -> T:
+    """Ask a database one question, and again where the connection is lost meanwhile, as long as the settings say."""
+
+    async def attempt() -> T:
+        async with _connection(dsn) as conn:
+            return await question(conn)
+
+    return await patiently(settings, attempt)
+
+
 async def patiently(settings: Settings, attempt: Callable[[], Awaitable[T]]) -> T:
     """Wait for the database as long as the settings say."""
     return await when_reachable(attempt, settings.database_wait_seconds, name_of(settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
@@ -71,5 +72,13 @@ class HttpServer:
         if self._task is None:
             return
         self._server.stop()  # type: ignore[no-untyped-call]
-        # Not cancelled where that takes longer: granian then has nothing to report the end to, and logs a fault.
-        await asyncio.wait([self._task], timeout=seconds)
+        # Not cancelled where that takes longer: granian would have nothing to report its end to.
+        _, late = await asyncio.wait([self._task], timeout=seconds)
+        if late:  # the end of the loop cancels it
+            asyncio.get_running_loop().set_exception_handler(_report)
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report a fault in a callback as ever, but for granian's late report of its end."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)

@@ -19,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Chaos, and what must hold in it.")
     parser.add_argument("--kills", type=int, default=100, help="how often a node is killed (default: %(default)s)")
     parser.add_argument("--seed", default=secrets.token_hex(3), help="decides what happens; default: a random one")
-    parser.add_argument("--pace", type=float, default=2.0, help="seconds between kills (default: %(default)s)")
+    parser.add_argument("--pace", type=float, default=1.0, help="seconds between kills (default: %(default)s)")
     parser.add_argument("--people", type=int, default=12, help="clients that talk (default: %(default)s)")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

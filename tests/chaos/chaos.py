@@ -29,7 +29,7 @@ from tests.chaos.proxy import Proxy
 from tests.durability.api import FUNCTION
 from tests.durability.documents import passages_of
 
-_LEASE_SECONDS = 1
+_LEASE_SECONDS = 2
 _PATIENCE = 180.0
 FOODS = "Filip Carola's favorite food is cake. Ana likes plums."
 
@@ -40,7 +40,7 @@ class Options:
 
     kills: int
     seed: str
-    pace: float = 2.0
+    pace: float = 1.0
     nodes: int = 3
     people: int = 12
     librarians: int = 1
@@ -116,6 +116,7 @@ class Chaos:
             faults = Faults(nodes, postgres, self.history, self._options.seed, _LEASE_SECONDS)
             await faults.run(self._options.kills, self._options.pace)
             self._working = False
+            self.history.calm_since = time.monotonic()
             await self._all_end(nodes, work)
             await self._see_to_the_orphans(client("heir"), postgres)
         finally:

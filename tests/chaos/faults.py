@@ -15,6 +15,7 @@ from tests.chaos.postgres import CRASH, FAST, IMMEDIATE, Postgres
 
 # Nothing moves while a table is locked, so that is done in one of so many rounds of the database's faults.
 _LOCK_EVERY = 3
+_LONGEST_WAIT_SECONDS = 4.0
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -60,6 +61,7 @@ class Faults:
         """Mostly nodes are killed that serve, while another goes on; now and then one that starts."""
         while self._counts["kills"] < kills:
             await asyncio.sleep(pace * self._kills.uniform(0.2, 1.0))
+            await self._until_something_was_done()
             if self._kills.random() < 0.85:
                 await self._nodes.until_serving(2)
                 victims = [node for node in self._nodes.all if node.url]
@@ -68,6 +70,17 @@ class Faults:
             if victims and self._kills.choice(victims).kill():
                 self._counts["kills"] += 1
         self._over = True
+
+    async def _until_something_was_done(self) -> None:
+        """Wait a moment for a run to end: on a machine that is slow, killing faster than that would show nothing."""
+        ended = self._ended_runs()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                while self._ended_runs() == ended:
+                    await asyncio.sleep(0.05)
+
+    def _ended_runs(self) -> int:
+        return self._counts["runs completed"] + self._counts["runs cancelled"]
 
     async def _network_lane(self) -> None:
         faults = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -95,6 +97,11 @@ class History:
     settled: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # runs that were checked, as they were
     violations: list[Violation] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    calm_since: float = math.inf  # nothing goes wrong any more
+
+    def overdue(self, begin: float, seconds: float) -> bool:
+        """Whether something that began then should be over: nobody is promised that anything ends while all breaks."""
+        return time.monotonic() - max(begin, self.calm_since) > seconds
 
     def attempt(self, tag: str, kind: str, thread_id: str = "", expected: Expected | None = None) -> Attempt:
         """Note that an object is about to be asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -71,12 +72,12 @@ class Librarian:
         return attempt.id
 
     async def _until_read(self, store: str) -> None:
-        begin = asyncio.get_running_loop().time()
+        begin = time.monotonic()
         while True:
             shown: Any = (await self._client.get(f"/vector_stores/{store}")).body
             if not shown["file_counts"]["in_progress"]:
                 break
-            if asyncio.get_running_loop().time() - begin > _PATIENCE:
+            if self._client.history.overdue(begin, _PATIENCE):
                 self._client.history.add([Violation("every file is read", f"{shown}")])
                 return
             await asyncio.sleep(self._chance.uniform(0.1, 0.5))

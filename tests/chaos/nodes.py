@@ -47,9 +47,11 @@ class Node:
         self._starts = 0
         self._asked_to_end: signal.Signals | None = None
         self._finishing = False
+        self._kept = True
         self._disturbances: list[list[float]] = [[0.0, math.inf]]  # from, to
 
     async def keep(self) -> None:
+        """Run the node, and again whenever it has ended."""
         while not self._finishing:
             self._starts += 1
             folder = self._folder / str(self._starts)
@@ -63,6 +65,7 @@ class Node:
             self._disturb()
             self._ended(process, folder)
             await asyncio.sleep(self._chance.uniform(0.0, 0.4))
+        self._kept = False
 
     def _ended(self, process: Born, folder: Path) -> None:
         found = list(invariants.check_node_log(f"node {self.number}", process.log))
@@ -79,8 +82,9 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a process to be killed."""
-        return self._process is not None and self._process.status is None and self._asked_to_end is None
+        """Whether there is a process that can be sent a signal, and was not sent its last one."""
+        process = self._process
+        return process is not None and process.pid != 0 and process.status is None and self._asked_to_end is None
 
     def kill(self) -> bool:
         """End it as a power cut would. Returns False where there is nothing to kill."""
@@ -119,13 +123,12 @@ class Node:
     async def finish(self) -> None:
         """End it in order, for good."""
         self._finishing = True
-        if not self._end(signal.SIGTERM):
-            return
-        assert self._process is not None
         deadline = time.monotonic() + _STOP_SECONDS
-        while self._process.status is None:
-            if time.monotonic() > deadline:
-                self._history.add([Violation("nodes live", f"node {self.number} does not stop; {self._process.log}")])
+        while self._kept:
+            self._end(signal.SIGTERM)
+            if time.monotonic() > deadline and self._process is not None:
+                text = f"node {self.number} does not stop; its log:\n{self._process.log[-3000:]}"
+                self._history.add([Violation("nodes live", text)])
                 self._process.send(signal.SIGKILL)
                 return
             await asyncio.sleep(_LOOK_SECONDS)

@@ -218,7 +218,7 @@ async def test_a_file_that_takes_its_workers_with_it_fails(
         store_id = await new_store(node.api, *files)
         await eventually(lambda: _waiting(db), "a transaction that waits for its turn")
         node.kill()
-    await db.execute("UPDATE jobs SET lost = 10")
+    await db.execute("UPDATE jobs SET lost = 50")
     node = await start(**shared)
     await check_store(db, node.api, store_id, {}, failed=1)
 

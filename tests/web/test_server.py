@@ -30,6 +30,7 @@ async def test_a_request_that_outlasts_the_stop_is_no_fault() -> None:
             asking = asyncio.create_task(_ask(session, port))
             await asked.wait()
             await server.stop(0.01)
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
             end.set()
             assert await asking == "done"
         assert server._task is not None

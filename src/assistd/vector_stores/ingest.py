@@ -38,8 +38,8 @@ log = structlog.get_logger("assistd.vector_stores")
 SQL = sql.load(Path(__file__).with_name("ingest.sql"))
 
 # A job that so many workers never came back from has taken them with it. One that was given back, because the database
-# or the store of files was away, has not.
-_MOST_LOST = 10
+# or the store of files was away, has not; and what a file does to its reader ends there, so this is seldom the file's.
+_MOST_LOST = 50
 
 # Pauses between tries of an embedding server that fails without saying how long to wait, in seconds.
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
