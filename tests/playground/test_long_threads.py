@@ -18,13 +18,22 @@ from tests.support.server import Server
 MESSAGES = 230  # more than two pages of the API
 
 
+def thread_of(server: Server, messages: list[dict[str, str]]) -> str:
+    """A thread of these messages: a new one takes 32, and each later one comes by itself."""
+    api = Api(server.url)
+    thread_id = str(api.post("/threads", {"messages": messages[:32]}).ok["id"])
+    for message in messages[32:]:
+        assert api.post(f"/threads/{thread_id}/messages", message).status == 200
+    return thread_id
+
+
 def filled(server: Server) -> str:
     """A thread of so many messages, each of some lines, the last by an assistant."""
     messages = [
         {"role": "assistant" if n % 2 else "user", "content": f"number {n}\n" + "line\n" * (n % 7)}
         for n in range(MESSAGES)
     ]
-    return str(Api(server.url).post("/threads", {"messages": messages}).ok["id"])
+    return thread_of(server, messages)
 
 
 async def top_of(row: Locator) -> float:
@@ -165,7 +174,7 @@ async def test_the_end_stays_in_a_window_that_becomes_smaller(visitor: Visitor, 
 async def test_home_and_end_lead_there_while_an_answer_comes(visitor: Visitor, server: Server) -> None:
     await visitor.make_assistant("Echo")
     messages = [{"role": "user", "content": f"number {n}\n" + "line\n" * (n % 14)} for n in range(32)]
-    await visitor.come_to_thread(str(Api(server.url).post("/threads", {"messages": messages}).ok["id"]))
+    await visitor.come_to_thread(thread_of(server, messages))
     lines = " ".join(f"line-{n}\n\n" for n in range(80))
     await visitor.say(f"/say {json.dumps(lines)}\n/pace 50 60")
     await expect(visitor.answers.last).to_contain_text("line-10")
