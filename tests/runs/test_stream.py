@@ -6,10 +6,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistd.runs.frames import DONE, Batch, Position
+from assistd.db.faults import DatabaseUnavailable, Reason
+from assistd.runs import stream
+from assistd.runs.frames import DONE, PING, Batch, Position
 from assistd.runs.stream import Streams
 
 RUN = "run_1"
@@ -34,9 +37,12 @@ class Log:
         self.asked = 0
         self.was_asked = asyncio.Event()
         self.state: str | None = "in_progress"
+        self.away = False
 
     async def read(self, run_id: str, after: Position) -> list[Batch]:
         await asyncio.sleep(0)
+        if self.away:
+            raise DatabaseUnavailable(Reason.AWAY, "gone")
         return sorted((r for r in self.rows if r.end > after), key=lambda r: (r.lease, r.first))
 
     async def ask(self, run_id: str) -> None:
@@ -163,12 +169,25 @@ async def test_what_is_missing_behind_events_that_were_seen_is_in_the_log() -> N
     assert ids(await heard) == ["0-4", "0-5", "0-6"]
 
 
+async def test_a_stream_shows_that_it_lives_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_PING_SECONDS", 0)
+    monkeypatch.setattr(stream, "_RETRY_SECONDS", 0)
+    log = Log(batch(0, 1, 3, END))
+    log.state = "completed"
+    log.away = True
+    frames = follow(Streams(log))
+    assert await anext(frames) == PING
+    assert await anext(frames) == PING
+    log.away = False
+    assert ids(await collect(frames)) == ["0-1", "0-2", "0-3"]
+
+
 async def test_the_stream_of_a_run_that_is_gone_ends_with_an_error_and_done() -> None:
     log = Log()
     log.state = None
-    stream = await collect(follow(Streams(log)))
-    assert stream.startswith(b"event: error\n")
-    assert stream.endswith(DONE)
+    sent = await collect(follow(Streams(log)))
+    assert sent.startswith(b"event: error\n")
+    assert sent.endswith(DONE)
 
 
 async def test_closing_ends_every_stream_with_an_error_and_done() -> None:
