@@ -265,3 +265,10 @@ def test_sentences_are_all_of_a_text_but_spaces(text: str) -> None:
     for (_, end), (start, _) in pairwise(covered):
         assert end <= start
         assert not text[end:start].strip()
+
+
+def test_what_shares_no_word_quotes_a_sentence_and_not_the_heading_above_it() -> None:
+    passage = "Terms of work\n\nEmployees have twenty-seven days of leave. They may carry over five."
+    assert quote(passage, "RESULT: ") == "Employees have twenty-seven days of leave."
+    assert quote("Terms of work\n\nDays of leave", "RESULT: ") == "Terms of work"
+    assert quote("", "RESULT: ") == ""

@@ -27,6 +27,8 @@ _HERE, _BESIDE, _BEFORE = 1.0, 0.3, 0.05
 _WORTH, _WORTH_ACROSS = 0.3, 0.6
 _PER_CHARACTER = 0.001  # by how much a longer sentence that shares the same is worse
 
+_STOPS: Final = frozenset(".!?…。！？")
+
 _TOKEN = re.compile(r"\d(?:[\d.,]*\d)?|[^\W\d_]+")
 # Scripts that put no spaces between words, and Hangul, whose endings stand at its words.
 _UNSPACED = re.compile(
@@ -38,7 +40,8 @@ _UNSPACED = re.compile(
 def quote(passage: str, said: str) -> str:
     """Return the part of a passage, word for word, that what was `said` before a marker rests on.
 
-    Where it shares no word with the passage, that is the passage's first sentence; "" of an empty passage.
+    Where it shares no word with the passage, that is the passage's first sentence, which a heading is not, if there is
+    any; "" of an empty passage.
     """
     passage = passage.strip()[:_MOST_READ]
     spans = sentences(passage)
@@ -47,6 +50,9 @@ def quote(passage: str, said: str) -> str:
     words = [words_of(passage[span.start : span.end]) for span in spans]
     sought = _sought(said, words)
     shared = [sum(sought[word] for word in heard & sought.keys()) for heard in words]
+    if not any(shared):
+        whole = next((span for span in spans if passage[span.end - 1] in _STOPS), spans[0])
+        return passage[whole.start : whole.end]
     best = max(range(len(spans)), key=lambda n: shared[n] / (1 + _PER_CHARACTER * spans[n].size))
     first, last = _with_neighbour(passage, spans, words, sought, best)
     return passage[spans[first].start : spans[last].end]

@@ -58,7 +58,7 @@ class Pipes:
         self._largest = largest
         self._when_gone = when_gone
         # No raw literal: its escapes would reach into the nonce.
-        self._mark = re.compile(b"\0" + re.escape(nonce.encode()) + b":[0-9]{1,18}\0")
+        self._mark = re.compile(b"\0" + re.escape(nonce.encode()) + b":([0-9]{1,18})\0")
         self._longest_mark = len(nonce) + 24
         self._decode = getincrementaldecoder("utf-8")("replace").decode
         self._held = b""
@@ -90,16 +90,19 @@ class Pipes:
     async def next(self) -> str | Body:
         """Return the next piece of text or the next frame, in their order. Raises SessionLost. May be cancelled."""
         while True:
-            text, marked = self._take_text()
+            text, mark = self._take_text()
             if text:
                 return text
             framing = self._expect_frame()
-            if marked:  # the frame is right behind
+            if mark is not None:  # the frame is right behind
                 await asyncio.wait([framing], timeout=_APART)
-                self._skip_mark()
-                if framing.done():
+                marked = _mark_of(framing)
+                if marked is None or marked >= mark:
+                    self._skip_mark()
+                if framing.done() and (marked is None or marked <= mark):
                     return self._take_frame()
-            elif self._silent or _has_no_mark(framing):
+                # Else the mark is that of a frame that was taken without it, and what is printed goes on behind it.
+            elif self._silent or _mark_of(framing) == 0:
                 await asyncio.wait([framing])
                 return self._take_frame()
             elif not await self._read_text(framing):  # a frame whose mark does not come
@@ -160,18 +163,18 @@ class Pipes:
 
     # --- text
 
-    def _take_text(self) -> tuple[str, bool]:
-        """Return the text that can be told by now, and whether a mark comes behind it."""
+    def _take_text(self) -> tuple[str, int | None]:
+        """Return the text that can be shown by now, and the number of the mark that comes behind it."""
         found = self._mark.search(self._held)
         if found is not None:
             text, self._held = self._held[: found.start()], self._held[found.start() :]
-            return self._readable(text, final=True), True
+            return self._readable(text, final=True), int(found[1])
         last = self._held.rfind(b"\0")
         waits = last >= 0 and len(self._held) - last < self._longest_mark and not self._silent
         if not waits:
             last = len(self._held)
         text, self._held = self._held[:last], self._held[last:]
-        return self._readable(text), False
+        return self._readable(text), None
 
     def _skip_mark(self) -> None:
         if found := self._mark.match(self._held):
@@ -218,6 +221,8 @@ def _has_failed(task: asyncio.Task[None]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-def _has_no_mark(framing: asyncio.Task[Body]) -> bool:
-    """Whether a frame is there that belongs nowhere in the text."""
-    return framing.done() and not framing.cancelled() and framing.exception() is None and framing.result().mark == 0
+def _mark_of(framing: asyncio.Task[Body]) -> int | None:
+    """Return the number of the mark of a frame that is there: 0 where it belongs nowhere in the text."""
+    if framing.done() and not framing.cancelled() and framing.exception() is None:
+        return framing.result().mark
+    return None
