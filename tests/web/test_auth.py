@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from assistd.db.faults import DatabaseUnavailable
 from assistd.db.pool import Database
 from assistd.errors import APIError
 from assistd.web import auth, keys
@@ -200,7 +201,7 @@ async def test_a_database_that_is_away_makes_nobody_a_guesser(
     with monkeypatch.context() as patch:
         patch.setattr(keys, "project_of", away)
         for _ in range(2 * MOST):
-            with pytest.raises(ConnectionRefusedError):
+            with pytest.raises(DatabaseUnavailable):
                 await keyring.project_of(key, {}, "192.0.2.1")
     assert await keyring.project_of(key, {}, "192.0.2.1") == keys.DEFAULT_PROJECT
 
