@@ -40,6 +40,7 @@ class HalfHung:
         self.after = 0
         self.asked = 0
         self.address = ""
+        self._serving: set[asyncio.Task[None] | None] = set()  # the event loop's own references to tasks are weak
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
         self._started.wait()
@@ -60,6 +61,7 @@ class HalfHung:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
         with closing(writer), suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.asked += 1
