@@ -65,6 +65,7 @@ from assistd.sandbox.private_folders import ROUTES, PrivateFolders
 from assistd.sandbox.provision import Provision
 from assistd.settings import PREFIX, Settings
 from assistd.threads import routes as threads
+from assistd.user_errors import UserError
 from assistd.v1 import routes as v1
 from assistd.vector_stores import routes as vector_stores
 from assistd.vector_stores import search_route
@@ -90,7 +91,7 @@ SCRIPTED = "scripted:"
 _LOOK_SECONDS = 5.0
 
 
-class StartRefused(Exception):
+class StartRefused(UserError):
     """assistd will not start like this; the message says why and what to do."""
 
 

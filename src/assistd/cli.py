@@ -12,34 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from assistd import __version__, app, database, serving, settings, telemetry
+from assistd import __version__, database, settings, telemetry
 from assistd.db import migrate
-from assistd.db.embedded import EmbeddedError
 from assistd.db.faults import reason_of
 from assistd.db.waiting import words_of
-from assistd.llm.model_index import LocalModelError
-from assistd.llm.routing import RoutingError
-from assistd.sandbox.interpreter import InterpreterError
-from assistd.server import PortTaken
-from assistd.settings import Settings, SettingsError
+from assistd.settings import Settings
+from assistd.user_errors import UserError
 from assistd.web import keys
 
 if TYPE_CHECKING:
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     _Run = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
-
-# What a user can mend: told in a sentence, without a stack trace.
-_PLAIN_FAULTS = (
-    app.StartRefused,
-    EmbeddedError,
-    InterpreterError,
-    LocalModelError,
-    migrate.SchemaMismatch,
-    migrate.UnsuitableServer,
-    PortTaken,
-    RoutingError,
-    SettingsError,
-)
 
 # Settings that are options of the command line, too.
 _OPTIONS = ("data_dir", "host", "port", "log_level")
@@ -60,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = settings.load(**{name: getattr(arguments, name, None) for name in _OPTIONS})
         telemetry.configure(config.log_level, config.log_format, people=people)
         return _run(arguments.run(config, arguments))
-    except _PLAIN_FAULTS as fault:
+    except UserError as fault:
         telemetry.say(str(fault))
     except KeyboardInterrupt:
         telemetry.say("interrupted")
@@ -88,14 +71,18 @@ def _run(command: Coroutine[Any, Any, int]) -> int:
         return runner.run(command)
 
 
-# --- the commands
+# --- the commands: each imports what it alone needs, so that no other one waits for that
 
 
 async def _serve(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd import serving
+
     return await serving.serve(config, processes=arguments.workers, shared_port=arguments.shared_port)
 
 
 async def _worker(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd import serving
+
     return await serving.work(config)
 
 
@@ -171,10 +158,11 @@ async def _remove_model(config: Settings, arguments: argparse.Namespace) -> int:
 
 
 async def _install_interpreter(config: Settings, arguments: argparse.Namespace) -> int:
+    from assistd.app import interpreter_folder
     from assistd.fetching.progress import console_progress
     from assistd.sandbox import interpreter
 
-    found = await interpreter.ensure(app.interpreter_folder(config), console_progress())
+    found = await interpreter.ensure(interpreter_folder(config), console_progress())
     print(f"{found.root} is ready: {found.size() / 1e6:.0f} MB.")
     return 0
 

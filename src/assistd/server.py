@@ -11,8 +11,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
+from assistd.user_errors import UserError
 
-class PortTaken(Exception):
+
+class PortTaken(UserError):
     """The address cannot be listened on; the message says why and what to do."""
 
 

@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from assistd.user_errors import UserError
+
 PREFIX = "ASSISTD_"
 
 # Variables that begin like ours and are no settings: the file's name, what the playground's exported programs and the
@@ -63,7 +65,7 @@ _CHOICES = {
 _ORIGIN = re.compile(r"(?:https?://[^\s/?#@*]+|\*)\Z")
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """A setting is unknown, or has a value that it cannot have; the message says which and what would do."""
 
 

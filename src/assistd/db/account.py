@@ -15,11 +15,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistd.user_errors import UserError
+
 _NAME = "pgserver"
 _log = logging.getLogger(__name__)
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(UserError):
     """The embedded PostgreSQL cannot run; the message says why and what would help."""
 
 

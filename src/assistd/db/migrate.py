@@ -14,6 +14,8 @@ from importlib import resources
 
 import asyncpg
 
+from assistd.user_errors import UserError
+
 from .pool import Connection
 
 OLDEST_SERVER = 15
@@ -37,11 +39,11 @@ SELECT EXISTS (
 )"""
 
 
-class SchemaMismatch(Exception):
+class SchemaMismatch(UserError):
     """The database's schema is not the one this program works with; the message says what to do."""
 
 
-class UnsuitableServer(Exception):
+class UnsuitableServer(UserError):
     """This PostgreSQL cannot hold our database; the message says what it lacks."""
 
 

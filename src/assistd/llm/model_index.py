@@ -16,10 +16,12 @@ from typing import Final
 
 import msgspec
 
+from assistd.user_errors import UserError
+
 _RETRY_SECONDS: Final = 0.2
 
 
-class LocalModelError(Exception):
+class LocalModelError(UserError):
     """A model cannot be had or run on this machine; the message says why and what would help."""
 
 

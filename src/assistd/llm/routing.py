@@ -37,6 +37,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from assistd.llm import context_lengths
+from assistd.user_errors import UserError
 
 Tools = Literal["native", "constrained", "none"]
 MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
@@ -47,7 +48,7 @@ _SWITCHES = ("images", "json_schema", "usage", "embeddings", "reasoning_effort")
 _KEYS = frozenset(("names", "context_length", "headers", *_TEXTS, *_SWITCHES, *_CHOICES))
 
 
-class RoutingError(Exception):
+class RoutingError(UserError):
     """A file of routes cannot be used; the message names the file, the route and the key."""
 
 

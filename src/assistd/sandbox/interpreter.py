@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from assistd.child_processes import start_process
 from assistd.fetching.progress import At, FetchProgress
+from assistd.user_errors import UserError
 
 _FORMAT: Final = 1  # counted up where a change of this code builds another tree
 _LOOK_SECONDS: Final = 0.25
@@ -52,7 +53,7 @@ ENVIRONMENT: Final = {
 }
 
 
-class InterpreterError(Exception):
+class InterpreterError(UserError):
     """The interpreter cannot be built; `why` is the end of a sentence."""
 
     def __init__(self, why: str) -> None:
