@@ -10,10 +10,12 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from assistd.sandbox import launcher, probe, seccomp
+from assistd.sandbox.control_groups import NO_GROUP, ControlGroup, ControlGroups
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.launch import Shell, spawn
@@ -38,14 +40,20 @@ class Bubblewrap:
     def __init__(self, interpreter: Callable[[], Awaitable[Interpreter]], limits: Limits) -> None:
         self._interpreter = interpreter
         self._limits = limits
+        self._groups = ControlGroups(limits.everything)
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""
         program = find_program()
         interpreter = await self._interpreter()
         shell = Shell(interpreter, self._limits)
-        process = await self.spawn(program, interpreter.root, interpreter.environment, shell.command)
-        return await shell.meet(process, explained)
+        group = self._groups.make()
+        try:
+            process = await self.spawn(program, interpreter.root, interpreter.environment, shell.command, group)
+        except BaseException:
+            self._groups.remove(group)
+            raise
+        return await shell.meet(process, explained, when_gone=partial(self._groups.remove, group))
 
     async def probe(self) -> None:
         """Find out whether sessions can be started; the interpreter need not be there. Raises SandboxUnavailable."""
@@ -53,7 +61,12 @@ class Bubblewrap:
             await probe.check(await self.spawn(find_program(), root, {}, [probe.NOTHING]), explained)
 
     async def spawn(
-        self, program: str, root: Path, environment: Mapping[str, str], inside: Sequence[str]
+        self,
+        program: str,
+        root: Path,
+        environment: Mapping[str, str],
+        inside: Sequence[str],
+        group: ControlGroup = NO_GROUP,
     ) -> PipedProcess:
         """Start a command in a sandbox with a root. Raises SandboxUnavailable."""
         as_root = os.geteuid() == 0
@@ -62,8 +75,8 @@ class Bubblewrap:
             command = [program, *walls, "--seccomp", str(filter_fd), "--", *inside]
             try:
                 if as_root:
-                    return await spawn(command, keep=[filter_fd], users=HOST_UIDS, folder=root)
-                return await spawn(command, keep=[filter_fd])
+                    return await spawn(command, group, keep=[filter_fd], users=HOST_UIDS, folder=root)
+                return await spawn(command, group, keep=[filter_fd])
             except OSError as fault:
                 raise SandboxUnavailable(f"bubblewrap did not start: {fault.strerror}.", _INSTALL) from fault
 
@@ -106,6 +119,8 @@ def explained(said: str) -> SandboxUnavailable:
     words = said.splitlines()[-1][:300]
     if "nknown option" in said:
         return SandboxUnavailable("bubblewrap is too old.", _INSTALL)
+    if "control group" in said:
+        return SandboxUnavailable("The sandbox did not start.", f"{words}.")
     if "cannot lower its rights" in said:
         return SandboxUnavailable(f"{words}.", _BE_SOMEBODY)
     if any(sign in said for sign in _FORBIDDEN):

@@ -71,7 +71,7 @@ async def reason(process: Child) -> str:
         case signal.SIGXCPU:
             return "its process had used up its processor time"
         case signal.SIGKILL:
-            return "its process was killed, perhaps because the machine had no more memory"
+            return "its process was killed, perhaps because there was no more memory for it"
         case signal.SIGSEGV | signal.SIGBUS | signal.SIGILL | signal.SIGFPE | signal.SIGABRT as number:
             return f"its process has crashed ({signal.Signals(number).name})"
     return f"its process has ended with status {status}"
@@ -79,8 +79,8 @@ async def reason(process: Child) -> str:
 
 async def _status(process: Child) -> int | None:
     for _ in range(_LOOKS):
-        if process.returncode is not None:
-            return process.returncode
+        if (status := process.returncode) is not None:
+            return status if status >= 0 else 128 - status
         if (seen := _seen(process.pid)) is not None:
             return seen
         await asyncio.sleep(_SHORT)

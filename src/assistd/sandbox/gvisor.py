@@ -10,11 +10,11 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from assistd.sandbox import probe
+from assistd.sandbox.control_groups import NO_GROUP, ControlGroup, ControlGroups
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.launch import Shell, spawn
@@ -34,19 +34,25 @@ class Gvisor:
         self._interpreter = interpreter
         self._limits = limits
         self._folders = PrivateFolders(GVISOR)
+        self._groups = ControlGroups(limits.everything)
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""
         program = find_program()
         interpreter = await self._interpreter()
         shell = Shell(interpreter, self._limits)
-        bundle = self._folders.make()
-        try:
-            process = await self.spawn(program, bundle, interpreter.root, interpreter.environment, shell.command)
-        except BaseException:
+        bundle, group = self._folders.make(), self._groups.make()
+
+        def clean_up() -> None:
             self._folders.remove(bundle)
+            self._groups.remove(group)
+
+        try:
+            process = await self.spawn(program, bundle, interpreter.root, interpreter.environment, shell.command, group)
+        except BaseException:
+            clean_up()
             raise
-        return await shell.meet(process, explained, own_kernel=True, when_gone=partial(self._folders.remove, bundle))
+        return await shell.meet(process, explained, own_kernel=True, when_gone=clean_up)
 
     async def probe(self) -> None:
         """Find out whether sessions can be started; the interpreter need not be there. Raises SandboxUnavailable."""
@@ -54,7 +60,13 @@ class Gvisor:
             await probe.check(await self.spawn(find_program(), bundle, root, {}, [probe.NOTHING]), explained)
 
     async def spawn(
-        self, program: str, bundle: Path, root: Path, environment: Mapping[str, str], inside: Sequence[str]
+        self,
+        program: str,
+        bundle: Path,
+        root: Path,
+        environment: Mapping[str, str],
+        inside: Sequence[str],
+        group: ControlGroup = NO_GROUP,
     ) -> PipedProcess:
         """Start a command in a sandbox with a root; `bundle` is a private folder. Raises SandboxUnavailable."""
         state = bundle / "state"
@@ -65,7 +77,7 @@ class Gvisor:
             options.append("--rootless")
         command = [program, *options, "run", f"--bundle={bundle}", f"assistd-{os.urandom(12).hex()}"]
         try:
-            return await spawn(command, dies_with=os.getpid())
+            return await spawn(command, group, dies_with=os.getpid())
         except OSError as fault:
             raise SandboxUnavailable(f"runsc did not start: {fault.strerror}.", _INSTALL) from fault
 

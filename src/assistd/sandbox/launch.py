@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from assistd.sandbox.control_groups import ControlGroup
 from assistd.sandbox.faults import SandboxUnavailable
 from assistd.sandbox.interpreter import Interpreter
 from assistd.sandbox.limits import Limits
@@ -53,18 +54,20 @@ class Shell:
 
 async def spawn(
     command: Sequence[str],
+    group: ControlGroup,
     *,
     keep: Sequence[int] = (),
     dies_with: int | None = None,
     users: Sequence[range] = (),
     folder: Path | None = None,
 ) -> PipedProcess:
-    """Start an engine's program with three pipes, and of this process nothing else but the descriptors to `keep`.
+    """Start an engine's program in a group, with three pipes, and of this process only the descriptors to `keep`.
 
     See launcher.py for what the others mean. Raises OSError.
     """
     options = {
         "keep": keep,
+        "members": str(group.members or ""),
         "dies_with": dies_with,
         "users": [[one.start, len(one)] for one in users],
         "folder": str(folder) if folder is not None else "",

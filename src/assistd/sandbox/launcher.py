@@ -3,6 +3,7 @@
 `python3 -c <this file> OPTIONS PROGRAM ARGUMENTS...`, with nothing of assistd around it. OPTIONS is a JSON object:
 
 - `keep`: the descriptors, beside the standard three, that stay open;
+- `members`: the file that lists the processes of the sandbox's control group; else "";
 - `dies_with`: the server's process, when the program is to be killed with it; else null;
 - `users`: ranges of users, each [first, length], when the program is to be an unprivileged one of its own; else [];
 - `folder`: what that user is shown at /tmp, in a mount namespace of its own, because it may have no way through the
@@ -36,6 +37,8 @@ _FIRST_USER = 1000  # below are the system's
 def main(options: dict[str, Any], command: list[str]) -> None:
     """Become the program. Raises OSError."""
     close_all_but(options["keep"])
+    if members := options["members"]:
+        join(members)
     if (server := options["dies_with"]) is not None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:  # which has died before it could matter
@@ -59,6 +62,14 @@ def close_all_but(kept: list[int]) -> None:
         if number > 2 and number not in kept:
             with suppress(OSError):  # that of the listing itself
                 os.close(number)
+
+
+def join(members: str) -> None:
+    """Join a control group. Ends this process where that is refused: outside of it there would be no bound."""
+    try:
+        Path(members).write_text("0")  # which stands for this process
+    except OSError as fault:
+        raise SystemExit(f"assistd cannot put a sandbox into its control group: {fault.strerror}") from None
 
 
 def become(users: list[list[int]], folder: str) -> str:

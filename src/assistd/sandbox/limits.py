@@ -16,6 +16,9 @@ MB: Final = 1 << 20
 # numbers that systems give to nobody, and in a container with fewer users, those of systemd's dynamic users.
 HOST_UIDS: Final = (range(1_900_000_000, 2_100_000_000), range(61_184, 65_520))
 
+# What the engine takes for itself, gVisor's kernel with its tables foremost.
+_ENGINE: Final = 128 * MB
+
 # The user inside, as /etc/passwd of the interpreter has it.
 UID: Final = 1000
 
@@ -54,6 +57,11 @@ class Limits:
     # How many files can be handed out, and how long their paths may be.
     listed: int = 10_000
     path: int = 512
+
+    @property
+    def everything(self) -> int:
+        """The bytes that a sandbox of these limits can have at the most: its processes, its disks, its engine."""
+        return self.memory + self.disk + self.scratch_disk + self.shared_memory + _ENGINE
 
     def rlimits(self) -> dict[str, tuple[int, int]]:
         """The limits that a process sets for itself and its children, by their names in Python's `resource`.
