@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help:
 	@echo "make serve   set up what is missing and serve on http://127.0.0.1:8000/v1 (ARGS=... for options)"
-	@echo "make test    set up what is missing and run every check and test"
+	@echo "make test    set up what is missing and run every check and test (LONG=1: the long ones, too, as CI does)"
 	@echo "make check   the checks without the tests: ruff, mypy, import-linter"
 	@echo "make pytest  the tests without the checks (ARGS=... for pytest)"
 	@echo "make chaos   kill nodes KILLS=1000 times, and much else, while clients work (SEED=... does the same again)"
@@ -39,7 +39,7 @@ TEST_PROCESSES ?= 3
 pytest: .venv/test .interpreter/built bubblewrap
 	@sh scripts/install-sandbox.sh runsc
 	@sh scripts/install-browser.sh
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(if $(LONG),,-m "not long") $(ARGS)
 
 # The long form of a test: what goes wrong, and what must hold, is in docs/explanation/how-a-run-survives.md.
 KILLS ?= 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,16 +52,17 @@ for fd in range(3, 256):
         pass
 """
 
-# What is tried, and what its output has to say.
+LATE = r"it took longer than 3 seconds"  # as on a busy machine, before the code has gone so far
+# What is tried, and a pattern of what its output has to say.
 HARM = {
     "its limit of processes": ("import os\nwhile True: os.fork()", ""),
     "more memory than there is": ("b'x' * (100 << 30)", "MemoryError"),
-    "memory, bit by bit": ("kept = []\nwhile True: kept.append(bytearray(b'x' * (8 << 20)))", "memory"),
-    "time without end": ("while True: pass", "interrupted"),
-    "output without end": ("while True: print('x' * 10_000)", "printed without end"),
+    "memory, bit by bit": ("kept = []\nwhile True: kept.append(bytearray(b'x' * (8 << 20)))", f"memory|{LATE}"),
+    "time without end": ("while True: pass", LATE),
+    "output without end": ("while True: print('x' * 10_000)", f"printed without end|{LATE}"),
     "the disk": ("open('big', 'wb').write(bytes(1 << 30))", "Error"),
     "a file of holes": ("open('holes', 'wb').truncate(1 << 40)", "File too large"),
-    "a million files": ("for n in range(1_000_000): open(f'/tmp/{n}', 'w').close()", "files"),
+    "a million files": ("for n in range(1_000_000): open(f'/tmp/{n}', 'w').close()", f"files|{LATE}"),
     "links to the host": (LINKS, "Invalid cross-device link"),
     "odd names": (NAMES, "written"),
     "the network": ("import socket\nsocket.create_connection(('127.0.0.1', 80), 5)", "PermissionError"),
@@ -101,9 +103,9 @@ def test_code_that_means_harm_leaves_nothing(server: Server) -> None:
         assert run(client, assistant, calm[0])[0] == calm[1]
         files_before, memory_before = process.num_fds(), process.memory_info().rss
         mounts_before = Path(f"/proc/{process.pid}/mountinfo").read_text()
-        for name, (code, words) in HARM.items():
+        for name, (code, pattern) in HARM.items():
             shown, thread = run(client, assistant, code)
-            assert words in shown, (name, shown[-2000:])
+            assert re.search(pattern, shown), (name, shown[-2000:])
             # The thread goes on, and so does everybody else.
             assert run(client, assistant, calm[0], thread)[0].endswith(calm[1]), name
         # Four sessions are kept at most, with three pipes each; what was in the others is gone.

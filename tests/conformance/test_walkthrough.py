@@ -47,7 +47,7 @@ QUESTION = "I need to solve the equation `3x + 11 = 14`. Can you help me?"
 
 
 # One process loads the local model, not every worker of pytest-xdist.
-LOCAL = pytest.param("local", marks=pytest.mark.xdist_group("local-model"))
+LOCAL = pytest.param("local", marks=[pytest.mark.long, pytest.mark.xdist_group("local-model")])
 
 
 @pytest.fixture(scope="module", params=["scripted", LOCAL])

@@ -18,7 +18,7 @@ from tests.durability.documents import in_order, upload
 from tests.durability.streams import Event, absorb
 
 # Sandboxes have something to run code in before the first test asks for one.
-pytestmark = pytest.mark.usefixtures("interpreter")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("interpreter")]
 
 CODE = {"type": "code_interpreter"}
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"

@@ -14,6 +14,8 @@ from tests.durability.api import ENDED, PATIENCE, Api, Follower, Refused, Run, e
 from tests.durability.conftest import StartNode
 from tests.durability.streams import Event, judge
 
+pytestmark = pytest.mark.long
+
 Settled = Callable[[Api, Run, str], Awaitable[list[Event]]]
 
 

@@ -26,6 +26,8 @@ from tests.durability.documents import (
 )
 from tests.durability.streams import Event, absorb
 
+pytestmark = pytest.mark.long
+
 SEARCH = {"type": "file_search"}
 FOODS = "Filip Carola's favorite food is cake. Ana likes plums."
 FIND = '/call file_search {"query": "What is the favorite food of Filip Carola?"}'

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.durability.api import Api, Follower, Run, eventually
 from tests.durability.conftest import StartNode
 from tests.durability.streams import Event, judge
+
+pytestmark = pytest.mark.long
 
 Settled = Callable[[Api, Run, str], Awaitable[list[Event]]]
 

@@ -38,6 +38,8 @@ from tests.durability.documents import (
     write_routes,
 )
 
+pytestmark = pytest.mark.long
+
 LONG = 600_000  # characters: seconds of reading, in several steps
 SOME = 100_000  # bytes in a spool that no short file comes to
 Settings = dict[str, Any]

@@ -17,7 +17,7 @@ from tests.durability.streams import Event
 
 Settled = Callable[[Api, Run, str], Awaitable[list[Event]]]
 
-pytestmark = pytest.mark.usefixtures("database_url")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("database_url")]
 
 OURS = {"id", "object", "created_at", "thread_id", "run_id", "turn", "step_id", "shortened"}
 

@@ -20,6 +20,8 @@ from tests.durability.api import HEADERS, eventually
 from tests.durability.conftest import Node, StartNode
 from tests.durability.documents import send
 
+pytestmark = pytest.mark.long
+
 PIECE = b"0123456789abcdef" * 65_536  # 1 MiB
 PARTS = [bytes([letter]) * 300_000 for letter in b"abc"]
 WHOLE = b"".join(PARTS)

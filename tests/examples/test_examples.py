@@ -113,6 +113,7 @@ def test_a_walk_with_a_model_that_knows_its_tools(walk: str, server: Server) -> 
         assert "tool_resources" not in said
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("local-model")  # one process loads it, not every worker
 def test_a_walk_with_the_local_model(postgres: str, tmp_path: Path) -> None:
     models = cache() / "models"  # fetched once for all test runs

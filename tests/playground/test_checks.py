@@ -11,7 +11,7 @@ import pytest
 from tests.playground.conftest import ROOT
 
 
-@pytest.mark.parametrize("script", ["check", "test"])
+@pytest.mark.parametrize("script", [pytest.param("check", marks=pytest.mark.long), "test"])
 def test_npm_run(script: str, built: None) -> None:
     npm = shutil.which("npm")
     assert npm, "the playground's checks need Node.js on the path"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from playwright.async_api import expect
 
 from assistd.sandbox.interpreter import Interpreter
 from tests.playground.visitor import Visitor
+
+pytestmark = pytest.mark.long
 
 MARKS = (
     "<script>window.broken = 1</script>",

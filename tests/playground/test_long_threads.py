@@ -15,6 +15,8 @@ from tests.playground.visitor import Visitor
 from tests.support.http import Api
 from tests.support.server import Server
 
+pytestmark = pytest.mark.long
+
 MESSAGES = 230  # more than two pages of the API
 
 

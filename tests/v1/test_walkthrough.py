@@ -33,7 +33,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # One process loads the local model, not every worker of pytest-xdist.
-LOCAL = pytest.param(("1.2.3", "local"), marks=pytest.mark.xdist_group("local-model"), id="1.2.3-local")
+LOCAL = pytest.param(
+    ("1.2.3", "local"), marks=[pytest.mark.long, pytest.mark.xdist_group("local-model")], id="1.2.3-local"
+)
 
 
 @pytest.fixture(
