@@ -29,7 +29,7 @@ def filled(item: bytes, count: int, before: bytes, after: bytes) -> bytes:
 
 
 def schema(inside: bytes) -> bytes:
-    tool = b'{"type":"function","function":{"name":"f","parameters":{"x":' + inside + b"}}}"
+    tool = b'{"type":"function","function":{"name":"f","parameters":{"type":"object","x":' + inside + b"}}}"
     return b'{"model":"m","tools":[' + tool + b"]}"
 
 
