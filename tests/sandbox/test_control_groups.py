@@ -73,7 +73,7 @@ async def test_a_sandbox_is_in_a_group_which_goes_with_it(
         (group,) = groups_in(parent.folder)
         assert str(session.pid) in (parent.folder / group / "cgroup.procs").read_text().split()
         (name, *_) = parent.settings
-        assert int((parent.folder / group / name).read_text()) == SMALL.everything
+        assert int((parent.folder / group / name).read_text()) == SMALL.total_memory
         if engine == "bubblewrap":  # gVisor shows a kernel of its own
             shown = await printed(session, "print(open('/proc/self/cgroup').read())")
             assert "assistd" not in shown

@@ -40,7 +40,7 @@ class Bubblewrap:
     def __init__(self, interpreter: Callable[[], Awaitable[Interpreter]], limits: Limits) -> None:
         self._interpreter = interpreter
         self._limits = limits
-        self._groups = ControlGroups(limits.everything)
+        self._groups = ControlGroups(limits.total_memory)
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""

@@ -29,7 +29,6 @@ _SERVER: Final = "assistd-server"
 _SANDBOX: Final = "assistd-sandbox-"
 # Processes may begin others while they are moved, which then are still in the group.
 _MOVES: Final = 10
-_MEMORY: Final = ("memory",)
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,12 @@ class ControlGroup:
     def remove(self) -> bool:
         """Remove it, where its processes have ended. Returns whether it is gone."""
         if self._folder is not None:
-            with suppress(FileNotFoundError):
-                try:
-                    self._folder.rmdir()
-                except OSError:
-                    return False
+            try:
+                self._folder.rmdir()
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
         return True
 
 
@@ -114,7 +114,7 @@ def find_parent(memory: int, proc: Path = Path("/proc/self")) -> Parent | None:
         return None
     try:
         places = places_of((proc / "mountinfo").read_text(), (proc / "cgroup").read_text())
-        if (folder := places.get("")) is not None and (parent := delegated(folder, _MEMORY)) is not None:
+        if (folder := places.get("")) is not None and (parent := delegated(folder)) is not None:
             settings = {"memory.max": str(memory), "memory.oom.group": "1"}
             return Parent(parent, settings, {"memory.swap.max": "0"})
         if (folder := places.get("memory")) is not None and os.access(folder, os.W_OK):
@@ -149,15 +149,16 @@ def places_of(mountinfo: str, groups: str) -> dict[str, Path]:
 # --- version 2
 
 
-def delegated(folder: Path, controllers: tuple[str, ...]) -> Path | None:
-    """Return the delegated group that this process is in, ready to hand on controllers. Raises OSError."""
+def delegated(folder: Path) -> Path | None:
+    """Return the delegated group that this process is in, ready to limit the memory of others. Raises OSError."""
     parent = folder.parent if folder.name == _SERVER else folder
-    there = (parent / "cgroup.controllers").read_text().split()
-    if not set(controllers) <= set(there) or not (_is_marked(parent) or _is_outermost(parent)):
+    if "memory" not in (parent / "cgroup.controllers").read_text().split():
         return None
-    if not set(controllers) <= set((parent / "cgroup.subtree_control").read_text().split()):
+    if not (_is_marked(parent) or _is_outermost(parent)):
+        return None
+    if "memory" not in (parent / "cgroup.subtree_control").read_text().split():
         vacate(parent)
-        (parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+        (parent / "cgroup.subtree_control").write_text("+memory")
     return parent
 
 

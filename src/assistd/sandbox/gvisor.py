@@ -34,7 +34,7 @@ class Gvisor:
         self._interpreter = interpreter
         self._limits = limits
         self._folders = PrivateFolders(GVISOR)
-        self._groups = ControlGroups(limits.everything)
+        self._groups = ControlGroups(limits.total_memory)
 
     async def start(self) -> Session:
         """Start a session. Raises SandboxUnavailable."""

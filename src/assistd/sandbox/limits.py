@@ -59,7 +59,7 @@ class Limits:
     path: int = 512
 
     @property
-    def everything(self) -> int:
+    def total_memory(self) -> int:
         """The bytes that a sandbox of these limits can have at the most: its processes, its disks, its engine."""
         return self.memory + self.disk + self.scratch_disk + self.shared_memory + _ENGINE
 
